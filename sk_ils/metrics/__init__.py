@@ -1,6 +1,7 @@
 """Calibration errors for scikit-learn: NumPy in, numbers out, no torch."""
 
 from sk_ils.metrics._errors import classwise_calibration_error, expected_calibration_error
+from sk_ils.metrics._report import CalibrationReport, Estimate, calibration_report
 from sk_ils.metrics._scorers import (
     CalibrationScorer,
     calibration_scoring,
@@ -9,7 +10,10 @@ from sk_ils.metrics._scorers import (
 )
 
 __all__ = [
+    "CalibrationReport",
     "CalibrationScorer",
+    "Estimate",
+    "calibration_report",
     "calibration_scoring",
     "classwise_calibration_error",
     "expected_calibration_error",
