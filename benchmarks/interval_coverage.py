@@ -21,6 +21,7 @@ LEVEL = 0.9
 
 
 def logits(rng, n_samples):
+    """Return standard normal logits times SPREAD."""
     return SPREAD * rng.standard_normal((n_samples, N_CLASSES))
 
 
@@ -43,11 +44,13 @@ def true_metrics(temperature):
 
 
 def binned_gap(stated, true):
+    """Return the calibration error of the stated against the true probabilities."""
     index = np.ceil(stated * 15).astype(int)
     return np.abs(np.bincount(index, stated - true)).sum() / len(stated)
 
 
 def main(n_draws=400):
+    """Print the table."""
     print(f"share of {n_draws} draws whose {LEVEL:.0%} interval holds the true value;")
     print(f"in brackets: share within the {LEVEL:.0%} null level\n")
     for n_samples, temperature in SETTINGS:

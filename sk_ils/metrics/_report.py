@@ -38,10 +38,9 @@ _CONSTRAINTS: dict[str, list[Any]] = {
 
 # Measured by benchmarks/interval_coverage.py.
 _CAVEAT = (
-    "* The range of the bootstrap, not a confidence interval: for calibration errors it sits too\n"
-    "  high. At a nominal 90 % it held the true ECE in 0 % (none, 500 rows), 48 % (.035, 2000 rows)\n"
-    "  and 91 % (.115, 2000 rows) of draws, the true class-wise error in 0 %. Compare the value\n"
-    "  with its null level."
+    "* The range of the bootstrap, not a confidence interval: it sits too high. At a nominal 90 %\n"
+    "  it held the true ECE in 0 % (none, 500 rows), 48 % (.035, 2000 rows) and 91 % (.115, 2000\n"
+    "  rows) of draws, the true class-wise error in 0 %. Compare the value with its null level."
 )
 _LEGEND = (
     "null level: median and {level:g} % quantile of the error that these probabilities would show\n"
