@@ -1,6 +1,5 @@
 """The binning core: exact right-closed bins, their float64 sums, and the error they make."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -26,8 +25,6 @@ Strategy = Literal["uniform", "quantile"]
 Norm = Literal["l1", "l2", "max"]
 
 _CHUNK_ROWS = 2**16
-# Columns copied at a time: one cache line of float32.
-_BLOCK_COLUMNS = 16
 # Up to here the arithmetic guess in Bins.index is off by at most one, also for float16 edges.
 _MAX_GUESSED_BINS = 1000
 
@@ -140,7 +137,7 @@ def classwise_sums(predictions: Predictions, n_bins: int, strategy: Strategy) ->
         for chunk in predictions.chunks():
             _add_chunk(sums, chunk, bins)
         return sums
-    for k, values in _columns(predictions):
+    for k, values in predictions.columns():
         bins = make_bins(values, predictions.weight, n_bins, strategy)
         curve = curve_sums(values, predictions.codes == k, predictions.weight, bins)
         for total, part in zip(sums, curve, strict=True):
@@ -158,19 +155,10 @@ def classwise_index(predictions: Predictions, n_bins: int, strategy: Strategy) -
             index[start : start + len(proba)] = bins.index(proba.astype(np.float64))
             start += len(proba)
         return index
-    for k, values in _columns(predictions):
+    for k, values in predictions.columns():
         bins = make_bins(values, predictions.weight, n_bins, strategy)
         index[:, k] = bins.index(values.astype(np.float64))
     return index
-
-
-def _columns(predictions: Predictions) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Yield each class's probabilities, checked and clipped."""
-    for _ in predictions.chunks():
-        pass  # refuse bad rows before any column is sorted
-    for first in range(0, len(predictions.labels), _BLOCK_COLUMNS):
-        block = predictions.proba[:, first : first + _BLOCK_COLUMNS].T.clip(0, 1)
-        yield from enumerate(np.ascontiguousarray(block), start=first)
 
 
 def _add_chunk(sums: BinSums, chunk: Chunk, bins: Bins) -> None:
@@ -193,11 +181,12 @@ def _add_chunk(sums: BinSums, chunk: Chunk, bins: Bins) -> None:
     first_bin.ravel()[above] = 0
     if weight is None:
         sums.weight[:, 0] += n_rows - np.bincount(column, minlength=n_classes)
-        sums.proba[:, 0] += np.ones(n_rows) @ first_bin
+        sums.proba[:, 0] += np.einsum("ik->k", first_bin)
         above_weight = None
     else:
-        sums.weight[:, 0] += weight @ (proba <= float(bins.edges[1]))
-        sums.proba[:, 0] += weight @ first_bin
+        below = (proba <= float(bins.edges[1])).astype(np.float64)
+        sums.weight[:, 0] += np.einsum("i,ik->k", weight, below)
+        sums.proba[:, 0] += np.einsum("i,ik->k", weight, first_bin)
         above_weight = weight[row]
         value *= above_weight
     sums.weight[:] += np.bincount(cell, above_weight, minlength=size).reshape(shape)

@@ -1,6 +1,6 @@
 """Probabilistic predictions as the metrics see them: checked, encoded, read in chunks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +14,8 @@ __all__ = ["Chunk", "Predictions", "check_predictions"]
 
 # Elements of a chunk: 1 MB of float32, which stays in the second-level cache between passes.
 _CHUNK_SIZE = 2**18
+# Columns copied at a time: one cache line of float32.
+_BLOCK_COLUMNS = 16
 
 
 class Chunk(NamedTuple):
@@ -48,6 +50,15 @@ class Predictions:
             proba = _checked_rows(np.ascontiguousarray(self.proba[rows]), start, tolerance)
             weight = None if self.weight is None else self.weight[rows]
             yield Chunk(proba, self.codes[rows], weight)
+
+    def columns(self, classes: Iterable[int] | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Yield each class's number and probabilities, checked and clipped; by default, of all."""
+        for _ in self.chunks():
+            pass  # refuse bad rows first
+        wanted = list(range(len(self.labels)) if classes is None else classes)
+        for start in range(0, len(wanted), _BLOCK_COLUMNS):
+            block = wanted[start : start + _BLOCK_COLUMNS]
+            yield from zip(block, self.proba.T[block].clip(0, 1), strict=True)
 
 
 def check_predictions(
@@ -100,7 +111,9 @@ def _checked_rows(proba: NDArray[Any], start: int, tolerance: float) -> NDArray[
     if proba.dtype == np.float16:
         proba = proba.astype(np.float32)  # exact; NumPy has no fast arithmetic for float16
     inside = _check_range(proba, start, tolerance)
-    sums = proba @ np.ones(proba.shape[1], dtype=proba.dtype)
+    # Not the matrix product: some BLAS kernels set floating-point flags at random, which NumPy
+    # reports as invalid values (numpy#24067).
+    sums = np.einsum("ik->i", proba)
     off = np.abs(sums - 1) > tolerance
     if off.any():
         row = int(off.argmax())

@@ -26,6 +26,10 @@ _BATCH_SIZE = 2**20
 # Up to this many classes, comparing u with all of a row's cumulated probabilities beats searching.
 _FEW_CLASSES = 32
 
+# All numbers are finite here, but some BLAS kernels set floating-point flags at random, which NumPy
+# reports as invalid values (numpy#24067).
+_quiet_blas = np.errstate(invalid="ignore", divide="ignore", over="ignore")
+
 
 class ErrorDraws(NamedTuple):
     """Calibration errors (l1) of each resample; arrays of shape (n_resamples,)."""
@@ -77,6 +81,7 @@ def bin_model(predictions: Predictions, n_bins: int, strategy: Strategy) -> Binn
     )
 
 
+@_quiet_blas
 def bootstrap(model: BinnedModel, n_resamples: int, seed: int) -> ScoreDraws:
     """Return the metrics of rows drawn with replacement, n_samples in each resample.
 
@@ -108,6 +113,7 @@ def bootstrap(model: BinnedModel, n_resamples: int, seed: int) -> ScoreDraws:
     return ScoreDraws._make([*scores / weight, *np.divide(errors, weight)])
 
 
+@_quiet_blas
 def calibrated_draws(model: BinnedModel, n_resamples: int, seed: int) -> ErrorDraws:
     """Return the errors of the same probabilities with labels drawn from them."""
     rng = np.random.default_rng(seed)

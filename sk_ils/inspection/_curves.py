@@ -1,0 +1,140 @@
+"""The numbers of a reliability diagram."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sk_ils.metrics._binning import (
+    Strategy,
+    bin_error,
+    classwise_sums,
+    curve_sums,
+    make_bins,
+    top_label,
+)
+from sk_ils.metrics._predictions import Predictions
+
+__all__ = ["CurveMaker", "ReliabilityCurve"]
+
+
+@dataclass(frozen=True)
+class ReliabilityCurve:
+    """One curve of a reliability diagram; arrays of shape (n_bins,), NaN in empty bins.
+
+    Attributes
+    ----------
+    name : str or None
+        Name of the model.
+    label : object
+        The class whose probability is shown; None for the confidence.
+    edges : ndarray of shape (n_bins + 1,)
+        Edges of the right-closed bins.
+    count : ndarray
+        Number of rows, or their weight.
+    mean_proba, frequency : ndarray
+        Mean of the stated probability, and share of the rows in which it came true.
+    low, high : ndarray
+        Wilson's interval of the frequency.
+    histogram : ndarray of shape (n_histogram_bins,)
+        Counts in bins of equal width.
+    error : float
+        The calibration error (l1) of the curve.
+    """
+
+    name: str | None
+    label: Any
+    edges: NDArray[np.float64]
+    count: NDArray[np.float64]
+    mean_proba: NDArray[np.float64]
+    frequency: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    histogram: NDArray[np.float64]
+    error: float
+
+
+@dataclass(frozen=True)
+class CurveMaker:
+    """Make curves with the same options."""
+
+    n_bins: int
+    strategy: Strategy
+    confidence_level: float
+
+    def top_label(self, name: str | None, predictions: Predictions) -> ReliabilityCurve:
+        """Return accuracy against confidence."""
+        return self._curve(name, None, *top_label(predictions), predictions.weight)
+
+    def of_class(self, name: str | None, predictions: Predictions, label: Any) -> ReliabilityCurve:
+        """Return the frequency of one class against its probability."""
+        found = np.flatnonzero([label == known for known in predictions.labels.tolist()])
+        if len(found) != 1:
+            raise ValueError(
+                "kind must be 'top-label', 'classwise' or one of the classes "
+                f"{predictions.labels.tolist()}; got {label!r}."
+            )
+        return self._classes(name, predictions, found)[0]
+
+    def worst_classes(
+        self, models: Mapping[str | None, Predictions], max_classes: int
+    ) -> tuple[list[ReliabilityCurve], dict[str | None, float]]:
+        """Return the curves class by class, and each model's macro error."""
+        each = {
+            name: bin_error(classwise_sums(model, self.n_bins, self.strategy), "l1")
+            for name, model in models.items()
+        }
+        worst = np.argsort(-np.mean(list(each.values()), axis=0), kind="stable")[:max_classes]
+        by_model = [self._classes(name, model, worst) for name, model in models.items()]
+        curves = [curve for of_class in zip(*by_model, strict=True) for curve in of_class]
+        return curves, {name: float(errors.mean()) for name, errors in each.items()}
+
+    def _classes(
+        self, name: str | None, predictions: Predictions, classes: NDArray[np.intp]
+    ) -> list[ReliabilityCurve]:
+        labels = predictions.labels.tolist()
+        return [
+            self._curve(name, labels[k], values, predictions.codes == k, predictions.weight)
+            for k, values in predictions.columns(classes.tolist())
+        ]
+
+    def _curve(
+        self,
+        name: str | None,
+        label: Any,
+        values: NDArray[Any],
+        hits: NDArray[np.bool_],
+        weight: NDArray[np.float64] | None,
+    ) -> ReliabilityCurve:
+        bins = make_bins(values, weight, self.n_bins, self.strategy)
+        sums = curve_sums(values, hits, weight, bins)
+        count = np.where(sums.weight > 0, sums.weight, np.nan)
+        frequency = sums.hits / count
+        low, high = _wilson(frequency, count, self.confidence_level)
+        even = make_bins(values, weight, self.n_bins, "uniform")
+        return ReliabilityCurve(
+            name=name,
+            label=label,
+            edges=bins.edges,
+            count=sums.weight,
+            mean_proba=sums.proba / count,
+            frequency=frequency,
+            low=low,
+            high=high,
+            histogram=curve_sums(values, hits, weight, even).weight,
+            error=float(bin_error(sums, "l1")),
+        )
+
+
+def _wilson(
+    rate: NDArray[np.float64], n: NDArray[np.float64], level: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return Wilson's score interval of a binomial rate."""
+    z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
+    center = (rate + z2 / (2 * n)) / (1 + z2 / n)
+    half = np.sqrt(z2 * (rate * (1 - rate) / n + z2 / (4 * n**2))) / (1 + z2 / n)
+    # Round-off must not put an end on the wrong side of the rate.
+    return np.minimum(center - half, rate), np.maximum(center + half, rate)

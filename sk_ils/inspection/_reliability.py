@@ -1,0 +1,317 @@
+"""Reliability diagrams: accuracy against confidence, frequency against probability."""
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Self
+
+from numpy.typing import ArrayLike
+
+from sk_ils._validation import Interval, StrOptions, validate_parameter_constraints
+from sk_ils.inspection._curves import CurveMaker, ReliabilityCurve
+from sk_ils.inspection._reliability_plot import plot_grid, plot_panel
+from sk_ils.metrics._binning import Strategy
+from sk_ils.metrics._predictions import check_predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ReliabilityDisplay"]
+
+_CONSTRAINTS: dict[str, list[Any]] = {
+    "n_bins": [Interval(Integral, 1, None, closed="left")],
+    "strategy": [StrOptions({"uniform", "quantile"})],
+    "confidence_level": [Interval(Real, 0, 1, closed="neither")],
+    "max_classes": [Interval(Integral, 1, None, closed="left")],
+}
+
+
+class ReliabilityDisplay:
+    """Reliability diagram of one model or several.
+
+    Create it with :meth:`from_estimator` or :meth:`from_predictions`.
+
+    Each marker is a bin: its mean probability against the frequency with which that came true, with
+    Wilson's interval. Points on the diagonal are calibrated. Empty bins have no marker, and the
+    line breaks there. The strip above shows how many rows each bin of equal width holds.
+
+    Parameters
+    ----------
+    curves : list of ReliabilityCurve
+        One for each model or, if class-wise, for each shown class and model: class by class, the
+        models in the same order.
+
+    errors : dict of (str or None) -> float
+        Calibration error of each model: of the confidence, macro class-wise, or of the one class.
+
+    kind : {"top-label", "classwise"} or a class
+        What is drawn.
+
+    n_classes : int
+        Number of classes, shown or not.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes, or ndarray of Axes if class-wise
+        The axes with the curves.
+
+    figure_ : matplotlib Figure
+        The figure that holds them.
+
+    See Also
+    --------
+    sk_ils.metrics.calibration_report : The numbers, with their uncertainty.
+    sklearn.calibration.CalibrationDisplay : For two classes, without intervals and counts.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sk_ils.inspection import ReliabilityDisplay
+    >>> X, X_test, y, y_test = train_test_split(*load_digits(return_X_y=True), random_state=0)
+    >>> clf = GaussianNB().fit(X, y)
+    >>> display = ReliabilityDisplay.from_estimator(clf, X_test, y_test)
+    >>> round(display.errors["GaussianNB"], 3)
+    0.157
+    >>> plt.show()
+    """
+
+    ax_: Any
+    figure_: Any
+
+    def __init__(
+        self,
+        curves: Sequence[ReliabilityCurve],
+        *,
+        errors: Mapping[str | None, float],
+        kind: Any,
+        n_classes: int,
+    ) -> None:
+        self.curves = list(curves)
+        self.errors = dict(errors)
+        self.kind = kind
+        self.n_classes = n_classes
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        *,
+        kind: Any = "top-label",
+        n_bins: int = 15,
+        strategy: Strategy = "uniform",
+        sample_weight: ArrayLike | None = None,
+        confidence_level: float = 0.95,
+        max_classes: int = 12,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the reliability diagram of a fitted classifier.
+
+        Parameters
+        ----------
+        estimator : classifier
+            Fitted, with `predict_proba` and `classes_`; may be a pipeline.
+
+        X : array-like of shape (n_samples, n_features)
+            Rows that the estimator has not been fitted on.
+
+        y : array-like of shape (n_samples,)
+            Their true labels.
+
+        kind, n_bins, strategy, sample_weight, confidence_level, max_classes, ax, **kwargs
+            See :meth:`from_predictions`.
+
+        name : str, default=None
+            Name in the legend. None takes the class's name.
+
+        Returns
+        -------
+        display : ReliabilityDisplay
+            With `ax_` and `figure_` set.
+        """
+        return cls.from_predictions(
+            y,
+            estimator.predict_proba(X),
+            kind=kind,
+            labels=estimator.classes_,
+            n_bins=n_bins,
+            strategy=strategy,
+            sample_weight=sample_weight,
+            confidence_level=confidence_level,
+            max_classes=max_classes,
+            name=type(estimator).__name__ if name is None else name,
+            ax=ax,
+            **kwargs,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_proba: ArrayLike | Mapping[str, ArrayLike],
+        *,
+        kind: Any = "top-label",
+        labels: ArrayLike | None = None,
+        n_bins: int = 15,
+        strategy: Strategy = "uniform",
+        sample_weight: ArrayLike | None = None,
+        confidence_level: float = 0.95,
+        max_classes: int = 12,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the reliability diagram of probabilities.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            True labels.
+
+        y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or dict of such
+            Probabilities, as for :func:`~sk_ils.metrics.expected_calibration_error`. A dict maps
+            the names of several models to their probabilities.
+
+        kind : {"top-label", "classwise"} or a class, default="top-label"
+            "top-label" shows the accuracy against the confidence, the probability of the predicted
+            class. A class shows its frequency against its probability. "classwise" shows that for
+            every class in an axes of its own, the worst calibrated first.
+
+        labels : array-like of shape (n_classes,), default=None
+            The class of each column; None takes the sorted distinct values of `y_true`.
+
+        n_bins : int, default=15
+            Number of bins.
+
+        strategy : {"uniform", "quantile"}, default="uniform"
+            How the bins are cut; see :func:`~sk_ils.metrics.expected_calibration_error`. The
+            histogram has `n_bins` bins of equal width in any case.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. They are read as repetitions, so that their scale matters for the
+            intervals.
+
+        confidence_level : float, default=0.95
+            Of the intervals of the frequencies, in (0, 1).
+
+        max_classes : int, default=12
+            How many classes "classwise" shows at most. The macro error is that of all.
+
+        name : str, default=None
+            Name in the legend, for a single model.
+
+        ax : matplotlib Axes, or array of Axes if class-wise, default=None
+            Where to draw; None makes a figure. Call again with a display's `ax_` to add a model. A
+            single Axes is divided into a grid if class-wise.
+
+        **kwargs : dict
+            Passed to :meth:`matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        display : ReliabilityDisplay
+            With `ax_` and `figure_` set.
+
+        Raises
+        ------
+        ValueError
+            If the class is unknown; as the calibration errors do.
+        """
+        options = {
+            "n_bins": n_bins,
+            "strategy": strategy,
+            "confidence_level": confidence_level,
+            "max_classes": max_classes,
+        }
+        validate_parameter_constraints(_CONSTRAINTS, options, caller_name=cls.__name__)
+        named = y_proba if isinstance(y_proba, Mapping) else {name: y_proba}
+        models = {
+            key: check_predictions(y_true, proba, labels=labels, sample_weight=sample_weight)
+            for key, proba in named.items()
+        }
+        make = CurveMaker(n_bins, strategy, confidence_level)
+        n_classes = len(next(iter(models.values())).labels)
+        if isinstance(kind, str) and kind == "classwise":
+            curves, errors = make.worst_classes(models, max_classes)
+        elif isinstance(kind, str) and kind == "top-label":
+            curves = [make.top_label(key, model) for key, model in models.items()]
+            errors = {curve.name: curve.error for curve in curves}
+        else:
+            curves = [make.of_class(key, model, kind) for key, model in models.items()]
+            errors = {curve.name: curve.error for curve in curves}
+        display = cls(curves, errors=errors, kind=kind, n_classes=n_classes)
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw the diagram.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, or array of Axes if class-wise, default=None
+            Where to draw; None makes a figure.
+
+        **kwargs : dict
+            Passed to :meth:`matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        self : ReliabilityDisplay
+            With `ax_` and `figure_` set.
+        """
+        if self._is_kind("classwise"):
+            title = f"Class-wise, {self._shown()}"
+            self.ax_ = plot_grid(self.curves, self.errors, title, ax, kwargs)
+            self.figure_ = self.ax_[0].figure
+            return self
+        if self._is_kind("top-label"):
+            axis_labels = "Confidence", "Accuracy", "ECE"
+        else:
+            axis_labels = f"Probability of {self.kind}", f"Frequency of {self.kind}", "error"
+        self.ax_ = plot_panel(self.curves, axis_labels, ax, kwargs)
+        self.figure_ = self.ax_.figure
+        return self
+
+    def _is_kind(self, kind: str) -> bool:
+        return isinstance(self.kind, str) and self.kind == kind
+
+    def _shown(self) -> str:
+        n_shown = len(self.curves) // len(self.errors)
+        if n_shown < self.n_classes:
+            return f"the worst {n_shown} of {self.n_classes} classes"
+        return f"all {self.n_classes} classes, the worst first"
+
+    def frame(self) -> "pd.DataFrame":
+        """Return the numbers behind the picture.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            A row for each bin of each curve with the columns model, class (None for the
+            confidence), lower, upper, count, mean_proba, frequency, low and high.
+        """
+        import pandas as pd
+
+        return pd.concat(
+            [
+                pd.DataFrame(
+                    {
+                        "model": curve.name,
+                        "class": curve.label,
+                        "lower": curve.edges[:-1],
+                        "upper": curve.edges[1:],
+                        "count": curve.count,
+                        "mean_proba": curve.mean_proba,
+                        "frequency": curve.frequency,
+                        "low": curve.low,
+                        "high": curve.high,
+                    }
+                )
+                for curve in self.curves
+            ],
+            ignore_index=True,
+        )

@@ -1,0 +1,250 @@
+"""How much a rule smooths the label of an instance, by the teacher's view of it."""
+
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.pipeline import Pipeline
+
+from sk_ils._validation import Interval, validate_parameter_constraints
+from sk_ils.inspection._style import COLORS, draw_histogram, histogram_axes
+from sk_ils.metrics._predictions import check_predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["SmoothingCurveDisplay"]
+
+_N_GRID = 501
+
+
+class SmoothingCurveDisplay:
+    """The smoothing factor against the teacher's probability of the true class.
+
+    Create it with :meth:`from_estimator` or :meth:`from_predictions`. The strip above shows how
+    many instances the teacher gives which probability.
+
+    Parameters
+    ----------
+    true_class_proba : ndarray of shape (n_samples,)
+        The teacher's probability of each instance's true class, in [0, 1].
+
+    smoothing : rule
+        Object with ``smoothing_factor(true_class_proba)``, such as those of `sk_ils.smoothing`.
+
+    n_bins : int, default=20
+        Number of bins of the histogram.
+
+    name : str, default=None
+        Name in the legend. None takes the rule's representation.
+
+    Attributes
+    ----------
+    line_ : matplotlib Line2D
+        The curve.
+
+    ax_ : matplotlib Axes
+        The axes with the curve.
+
+    figure_ : matplotlib Figure
+        The figure that holds it.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sk_ils.inspection import SmoothingCurveDisplay
+    >>> class Half:
+    ...     def smoothing_factor(self, true_class_proba):
+    ...         return (1 - true_class_proba) / 2
+    >>> display = SmoothingCurveDisplay.from_predictions(
+    ...     ["a", "b"], [[0.9, 0.1], [0.6, 0.4]], smoothing=Half(), name="half", n_bins=5
+    ... )
+    >>> display.frame()["count"].tolist()
+    [0.0, 1.0, 0.0, 0.0, 1.0]
+    >>> plt.show()
+    """
+
+    def __init__(
+        self,
+        true_class_proba: NDArray[Any],
+        smoothing: Any,
+        *,
+        n_bins: int = 20,
+        name: str | None = None,
+    ) -> None:
+        self.true_class_proba = true_class_proba
+        self.smoothing = smoothing
+        self.n_bins = n_bins
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        *,
+        n_bins: int = 20,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the curve of a fitted estimator's rule over its teacher's probabilities.
+
+        Parameters
+        ----------
+        estimator : InstanceSmoothedClassifier or pipeline that ends in one
+            Fitted, with `smoothing_`, `teacher_predict_proba` and `classes_`.
+
+        X : array-like of shape (n_samples, n_features)
+            Instances, as for `fit`: their training rows show what the student was taught.
+
+        y : array-like of shape (n_samples,)
+            Their true labels.
+
+        n_bins, name, ax, **kwargs
+            See :meth:`from_predictions`.
+
+        Returns
+        -------
+        display : SmoothingCurveDisplay
+            With `line_`, `ax_` and `figure_` set.
+        """
+        if isinstance(estimator, Pipeline):
+            X = estimator[:-1].transform(X) if len(estimator) > 1 else X
+            estimator = estimator[-1]
+        return cls.from_predictions(
+            y,
+            estimator.teacher_predict_proba(X),
+            smoothing=estimator.smoothing_,
+            labels=estimator.classes_,
+            n_bins=n_bins,
+            name=name,
+            ax=ax,
+            **kwargs,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        teacher_proba: ArrayLike,
+        *,
+        smoothing: Any,
+        labels: ArrayLike | None = None,
+        n_bins: int = 20,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the curve of a rule over a teacher's probabilities.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            True labels.
+
+        teacher_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
+            The teacher's probabilities; conventions as in
+            :func:`~sk_ils.metrics.expected_calibration_error`.
+
+        smoothing : rule
+            Object with ``smoothing_factor(true_class_proba)``.
+
+        labels : array-like of shape (n_classes,), default=None
+            The class of each column; None takes the sorted distinct values of `y_true`.
+
+        n_bins : int, default=20
+            Number of bins of the histogram.
+
+        name : str, default=None
+            Name in the legend. None takes the rule's representation.
+
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure. Pass a display's `ax_` to add another rule.
+
+        **kwargs : dict
+            Passed to :meth:`matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        display : SmoothingCurveDisplay
+            With `line_`, `ax_` and `figure_` set.
+        """
+        constraints: dict[str, list[Any]] = {"n_bins": [Interval(Integral, 1, None, closed="left")]}
+        validate_parameter_constraints(constraints, {"n_bins": n_bins}, caller_name=cls.__name__)
+        predictions = check_predictions(y_true, teacher_proba, labels=labels)
+        true_class_proba = np.concatenate(
+            [proba[np.arange(len(codes)), codes] for proba, codes, _ in predictions.chunks()]
+        )
+        display = cls(true_class_proba, smoothing, n_bins=n_bins, name=name)
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw the curve.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+
+        **kwargs : dict
+            Passed to :meth:`matplotlib.axes.Axes.plot`.
+
+        Returns
+        -------
+        self : SmoothingCurveDisplay
+            With `line_`, `ax_` and `figure_` set.
+        """
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            _, ax = plt.subplots(figsize=(5.2, 4.6), layout="constrained")
+        number = len(ax.lines)
+        style = {
+            "color": COLORS[number % len(COLORS)],
+            "linestyle": ("-", "--", "-.", ":")[number % 4],
+            "label": repr(self.smoothing) if self.name is None else self.name,
+            **kwargs,
+        }
+        grid = np.linspace(0, 1, _N_GRID)
+        (self.line_,) = ax.plot(grid, self.smoothing.smoothing_factor(grid), **style)
+        counts, edges = np.histogram(self.true_class_proba, bins=self.n_bins, range=(0, 1))
+        draw_histogram(histogram_axes(ax), counts, edges, self.line_.get_color())
+        ax.set(
+            xlabel="Teacher's probability of the true class",
+            ylabel="Smoothing factor",
+            xlim=(-0.02, 1.02),
+        )
+        ax.set_ylim(bottom=0)
+        ax.legend(fontsize="small")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def frame(self) -> "pd.DataFrame":
+        """Return the numbers behind the picture.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            A row for each bin of the histogram with the columns lower, upper, count (the
+            instances), true_class_proba and smoothing_factor (their means, NaN in empty bins).
+        """
+        import pandas as pd
+
+        edges = np.arange(self.n_bins + 1) / self.n_bins
+        index = np.searchsorted(edges[1:-1], self.true_class_proba)
+        factor = self.smoothing.smoothing_factor(self.true_class_proba)
+        count = np.bincount(index, minlength=self.n_bins).astype(np.float64)
+        divisor = np.where(count > 0, count, np.nan)
+        return pd.DataFrame(
+            {
+                "lower": edges[:-1],
+                "upper": edges[1:],
+                "count": count,
+                "true_class_proba": np.bincount(index, self.true_class_proba, minlength=self.n_bins)
+                / divisor,
+                "smoothing_factor": np.bincount(index, factor, minlength=self.n_bins) / divisor,
+            }
+        )
