@@ -123,6 +123,7 @@ def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
         raise ValueError("Input y contains NaN, None or NA: drop the rows without a label.")
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise ValueError("Input y contains infinity; classifiers need class labels.")
+    _unique(labels)  # mixed types get a clearer message here
     check_classification_targets(labels)
     return labels
 

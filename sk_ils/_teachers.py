@@ -128,8 +128,8 @@ def _fit(teacher: Any, net: CalibratedNet, task: Task) -> Any:
         return teacher._fit_task(task, like=net)
     if is_dataset(task.X):
         raise ValueError(
-            f"{type(teacher).__name__} cannot be fitted on a torch Dataset: take a sk_ils network as teacher, "
-            "a FrozenEstimator, or pass teacher_proba to fit."
+            f"{type(teacher).__name__} cannot be fitted on a torch Dataset: pass a sk_ils network as "
+            "teacher, a FrozenEstimator, or teacher_proba to fit."
         )
     X, y = safe_indexing(task.X, task.train_index), task.y[task.train_index]
     if task.sample_weight is None:
@@ -150,7 +150,7 @@ def _training_logits(
     if isinstance(teacher, CalibratedNet):
         return teacher._logits(rows)
     outside = index is None and isinstance(rows.X, Tensor)
-    X = rows.X.numpy() if outside else safe_indexing(task.X, index)
+    X = np.asarray(rows.X) if outside else safe_indexing(task.X, index)
     return log_probabilities(_aligned(teacher.predict_proba(X), teacher.classes_, task.classes))
 
 

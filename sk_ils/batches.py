@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset, default_collate
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset, default_collate
 
 __all__ = ["BatchLoader", "DatasetLoader", "Rows", "Targets"]
 
@@ -20,6 +20,9 @@ class Targets(NamedTuple):
 
 
 Batch = tuple[Any, Targets]
+
+# Batches that are gathered at once; more only costs memory.
+_CHUNK = 16
 
 
 class Rows(Dataset):
@@ -119,14 +122,24 @@ class BatchLoader:
         return len(self.bounds) - 1
 
     def __iter__(self) -> Iterator[Batch]:
-        rows, X = self.dataset, self.dataset.X
-        assert isinstance(X, Tensor)
         order = None
         if self.shuffle:
-            order = torch.randperm(len(rows), generator=self.generator).to(X.device)
-        for start, stop in pairwise(self.bounds):
-            index = slice(start, stop) if order is None else order[start:stop]
-            yield X[index], rows.targets(index)
+            order = torch.randperm(len(self.dataset), generator=self.generator)
+        for first in range(0, len(self), _CHUNK):
+            bounds = self.bounds[first : first + _CHUNK + 1]
+            chunk = slice(bounds[0], bounds[-1])
+            yield from self._slices(chunk if order is None else order[chunk], bounds)
+
+    def _slices(self, index: Tensor | slice, bounds: list[int]) -> Iterator[Batch]:
+        """Yield some batches; gathering many at once and slicing views costs less than gathering each."""
+        X = self.dataset.X
+        assert isinstance(X, Tensor)
+        if isinstance(index, Tensor):
+            index = index.to(X.device)
+        X, targets = X[index], self.dataset.targets(index)
+        for start, stop in pairwise(bounds):
+            part = slice(start - bounds[0], stop - bounds[0])
+            yield X[part], Targets(*(None if value is None else value[part] for value in targets))
 
 
 def _batch_bounds(n: int, batch_size: int, drop_last: bool) -> list[int]:
@@ -151,6 +164,10 @@ class DatasetLoader:
     loader : callable, default=DataLoader
         DataLoader or a class with its parameters.
     collate_fn : callable, default=default_collate
+    shuffle : bool, default=False
+        Whether to draw a new order in each epoch, the one that BatchLoader draws.
+    generator : torch.Generator, default=None
+        Draws the order and seeds the workers; None uses torch's global generator.
     **kwargs : dict
         Passed to `loader`.
     """
@@ -161,9 +178,16 @@ class DatasetLoader:
         *,
         loader: Callable[..., Any] = DataLoader,
         collate_fn: Callable[[list[Any]], Any] = default_collate,
+        shuffle: bool = False,
+        generator: torch.Generator | None = None,
         **kwargs: Any,
     ) -> None:
         self.dataset = dataset
+        if shuffle and not {"sampler", "batch_sampler"} & set(kwargs):
+            kwargs["sampler"] = _Order(len(dataset), generator)
+        if generator is not None:
+            # Not the same one: a DataLoader takes a number from it before it asks for the order.
+            kwargs["generator"] = torch.Generator().manual_seed(generator.initial_seed())
         self.loader = loader(_Indexed(dataset), collate_fn=_IndexedCollate(collate_fn), **kwargs)
 
     def __len__(self) -> int:
@@ -177,6 +201,20 @@ class DatasetLoader:
                     f"got a batch of type {type(batch).__name__}."
                 )
             yield batch[0], self.dataset.targets(index)
+
+
+class _Order(Sampler):
+    """A new order of n rows in each epoch."""
+
+    def __init__(self, n: int, generator: torch.Generator | None) -> None:
+        self.n = n
+        self.generator = generator
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(torch.randperm(self.n, generator=self.generator).tolist())
 
 
 class _Indexed(Dataset):

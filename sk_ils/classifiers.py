@@ -47,7 +47,91 @@ _WRITERS = (
 
 
 class TeacherClassifier(CalibratedNet):
-    """Placeholder."""
+    """Neural network classifier with early stopping and temperature scaling, trained on hard labels.
+
+    Plain cross-entropy training, as a teacher of :class:`InstanceSmoothedClassifier` is trained, and the
+    honest baseline of it. A skorch ``NeuralNetClassifier`` that keeps scikit-learn's contract.
+
+    Parameters
+    ----------
+    module : torch module class, instance or None, default=None
+        Returns raw logits, one for each class. None is :class:`sk_ils.modules.MLP`. A class is built with
+        ``module__...`` parameters, and with the sizes of the data if its ``__init__`` names `n_features_in`
+        (the second dimension of X) or `n_classes`. An instance is copied in each fit.
+    optimizer : torch optimizer class, default=AdamW
+        Its parameters are set as ``optimizer__weight_decay`` and the like.
+    lr : float, default=0.001
+        Learning rate.
+    max_epochs : int, default=100
+        Largest number of passes over the training part.
+    batch_size : int, default=128
+        Rows of a batch; -1 for all rows.
+    iterator_train, iterator_valid : loader class, default=BatchLoader
+        BatchLoader slices arrays and tensors, and stands for torch's DataLoader when the input is a Dataset.
+        Parameters are set as ``iterator_train__num_workers`` and the like; training is shuffled unless
+        ``iterator_train__shuffle=False``.
+    train_split : float in (0, 1), callable or None, default=0.2
+        The hold-out, for early stopping, best epoch and temperature. A float is the share of the rows, drawn
+        from every class by `random_state`, whole groups if `groups` are passed; classes with one row stay in
+        training. A callable is skorch's: ``ValidSplit(5)`` or ``predefined_split(dataset)``. None trains on
+        all rows, and then the last epoch counts and the temperature is 1. So does, with a warning, a
+        hold-out of fewer than 10 rows.
+    patience : int or None, default=None
+        Epochs without a lower validation cross-entropy after which training stops; None never stops. With a
+        hold-out, the epoch with the lowest validation cross-entropy (of hard labels) is restored either way.
+    temperature_scaling : bool, default=True
+        Whether to fit `temperature_` on the hold-out.
+    callbacks : None, "disable" or list of skorch callbacks, default=None
+        In addition to the ones that record the history.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the network of the last fit.
+    verbose : int, default=0
+        1 prints a line for each epoch.
+    device : str or torch.device, default="auto"
+        "auto" is "cuda" if there is a GPU, else "cpu".
+    dtype : {"float32", "float64"} or None, default="float32"
+        Type of X and of the network; None keeps the type of X, as integer tokens need.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the split, the initial weights, the order of rows and dropout. An int gives the same network in
+        every fit; torch's global generators are left alone.
+    compile : bool, default=False
+        Whether to use ``torch.compile``; parameters as ``compile__mode``.
+    use_caching : bool or "auto", default="auto"
+        Whether skorch's scoring callbacks reuse predictions.
+    torch_load_kwargs : dict or None, default=None
+        Passed to ``torch.load`` by `load_params`.
+    **kwargs : dict
+        Parameters of parts, such as ``module__hidden_sizes=(64, 64)``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Sorted labels.
+    n_features_in_ : int
+        Second dimension of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, if X had string ones.
+    temperature_ : float
+        Logits are divided by it (see :func:`sk_ils.temperature.fit_temperature`); 1 without a hold-out.
+    module_ : torch module
+        The trained network.
+    history : skorch.history.History
+        ``history[:, "valid_loss"]`` is the validation cross-entropy in nats of each epoch, ``train_loss`` and
+        ``valid_acc`` stand beside it.
+
+    See Also
+    --------
+    InstanceSmoothedClassifier : The same network on instance-smoothed labels.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_ils import TeacherClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = TeacherClassifier(random_state=0).fit(X, y)
+    >>> clf.predict_proba(X[:1]).argmax()
+    np.int64(0)
+    """
 
     def fit(
         self,
@@ -111,7 +195,139 @@ class TeacherClassifier(CalibratedNet):
 
 
 class InstanceSmoothedClassifier(CalibratedNet):
-    """Placeholder."""
+    r"""Neural network classifier trained on instance-smoothed labels, with temperature scaling.
+
+    Inside `fit` a teacher network learns the hard labels of the training part; a smoothing rule turns its
+    view of each training row into a soft target, which says how much probability leaves the true class and
+    onto which classes it goes; the student, a fresh network, is trained on these targets, stopped at its
+    best hard-label validation cross-entropy and scaled by a temperature on the same hold-out [1]_.
+
+    A skorch ``NeuralNetClassifier`` that keeps scikit-learn's contract: for pipelines, grid searches,
+    cross-validation and CalibratedClassifierCV.
+
+    Parameters
+    ----------
+    module : torch module class, instance or None, default=None
+        Returns raw logits, one for each class. None is :class:`sk_ils.modules.MLP`. A class is built with
+        ``module__...`` parameters, and with the sizes of the data if its ``__init__`` names `n_features_in`
+        (the second dimension of X) or `n_classes`. An instance is copied in each fit.
+    smoothing : {"none", "uniform", "ils1", "ils2", "ils"} or rule, default="ils"
+        The rule of :mod:`sk_ils.smoothing`, by name or as an instance such as ``ILS(shift=0.9)``. Its
+        parameters can be set as ``smoothing__shift`` either way, also in GridSearchCV. "none" and "uniform"
+        need no teacher, and none is fitted.
+    teacher : classifier or None, default=None
+        None is a :class:`TeacherClassifier` with this estimator's module, optimizer, epochs, patience,
+        batches, dtype, device and seed, so that ``smoothing="none"`` equals it. Its callbacks are copies of
+        this estimator's, without those that write files. Any other unfitted classifier is cloned and fitted
+        on the training part, on X's rows as they were passed, with open random states set from this
+        estimator's; a network of this package shares the hold-out. ``FrozenEstimator(fitted)`` is used as it
+        is; **it leaks the labels of test rows in a cross-validation unless it never saw X**, and so does
+        `teacher_proba` in `fit`.
+    teacher_mode : {"cached", "online"}, default="cached"
+        "cached" asks the teacher about every training row once. "online" asks it in every batch, as the paper
+        does, for Datasets with random augmentation: teacher and student then see the same augmented rows.
+    teacher_cv : int or None, default=None
+        Number of folds whose rows get logits from a teacher that was fitted on the other folds. The choice
+        for teachers that are certain of every row they have seen, such as trees. `teacher_` is fitted on the
+        whole training part all the same.
+    memory : None, str or joblib.Memory, default=None
+        Caches fitted teachers, as in Pipeline: a search over ``smoothing__...``, or over any parameter if
+        `teacher` is given, fits one teacher a fold. Needs an integer `random_state` to find them again. The
+        key is the content of data and parameters, but not a module's source code. It has no lock: parallel
+        workers may fit the same teacher.
+    optimizer : torch optimizer class, default=AdamW
+        Its parameters are set as ``optimizer__weight_decay`` and the like.
+    lr : float, default=0.001
+        Learning rate.
+    max_epochs : int, default=100
+        Largest number of passes over the training part.
+    batch_size : int, default=128
+        Rows of a batch; -1 for all rows.
+    iterator_train, iterator_valid : loader class, default=BatchLoader
+        BatchLoader slices arrays and tensors, and stands for torch's DataLoader when the input is a Dataset.
+        Parameters are set as ``iterator_train__num_workers`` and the like; training is shuffled unless
+        ``iterator_train__shuffle=False``.
+    train_split : float in (0, 1), callable or None, default=0.2
+        The hold-out, for early stopping, best epoch and temperature. A float is the share of the rows, drawn
+        from every class by `random_state`, whole groups if `groups` are passed; classes with one row stay in
+        training. A callable is skorch's: ``ValidSplit(5)`` or ``predefined_split(dataset)``. None trains on
+        all rows, and then the last epoch counts and the temperature is 1. So does, with a warning, a
+        hold-out of fewer than 10 rows.
+    patience : int or None, default=None
+        Epochs without a lower validation cross-entropy after which training stops; None never stops. With a
+        hold-out, the epoch with the lowest validation cross-entropy (of hard labels) is restored either way.
+    temperature_scaling : bool, default=True
+        Whether to fit `temperature_` on the hold-out.
+    callbacks : None, "disable" or list of skorch callbacks, default=None
+        In addition to the ones that record the history.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the network of the last fit.
+    verbose : int, default=0
+        1 prints a line for each epoch.
+    device : str or torch.device, default="auto"
+        "auto" is "cuda" if there is a GPU, else "cpu".
+    dtype : {"float32", "float64"} or None, default="float32"
+        Type of X and of the network; None keeps the type of X, as integer tokens need.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the split, the initial weights, the order of rows and dropout. An int gives the same network in
+        every fit; torch's global generators are left alone.
+    compile : bool, default=False
+        Whether to use ``torch.compile``; parameters as ``compile__mode``.
+    use_caching : bool or "auto", default="auto"
+        Whether skorch's scoring callbacks reuse predictions.
+    torch_load_kwargs : dict or None, default=None
+        Passed to ``torch.load`` by `load_params`.
+    **kwargs : dict
+        Parameters of parts, such as ``module__hidden_sizes=(64, 64)``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Sorted labels.
+    n_features_in_ : int
+        Second dimension of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, if X had string ones.
+    teacher_ : classifier or None
+        The fitted teacher, the frozen one as it is, None if the rule needs none or with `teacher_proba`.
+    teacher_temperature_ : float
+        T_cal: the rule sees the teacher's logits divided by it. It is fitted for teachers that are fitted
+        inside `fit` only, on the hold-out (with `teacher_cv` on the out-of-fold rows), and 1 for others.
+    smoothing_ : rule
+        The rule of the last fit.
+    temperature_ : float
+        Logits are divided by it (see :func:`sk_ils.temperature.fit_temperature`); 1 without a hold-out.
+    module_ : torch module
+        The trained network.
+    history : skorch.history.History
+        ``history[:, "valid_loss"]`` is the validation cross-entropy in nats of each epoch, ``train_loss`` and
+        ``valid_acc`` stand beside it.
+
+    See Also
+    --------
+    TeacherClassifier : The same network on hard labels.
+
+    Notes
+    -----
+    A teacher that gives probabilities only is asked for :math:`\ln \max(p, 10^{-7})`. The paper's temperature
+    T of ILS2 and ILS applies to raw teacher logits, ours to calibrated ones: T_paper = T * T_cal.
+
+    References
+    ----------
+    .. [1] M. Maher and M. Kull, "Instance-based Label Smoothing For Better Calibrated Classification
+       Networks", ICMLA 2021, arXiv:2110.05355.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_ils import InstanceSmoothedClassifier
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> clf = InstanceSmoothedClassifier(random_state=0).fit(X, y)
+    >>> clf.predict_proba(X[:1]).shape
+    (1, 3)
+    >>> clf.set_params(smoothing__shift=0.9).smoothing
+    ILS(shift=0.9)
+    """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "teacher_mode": [StrOptions({"cached", "online"})],

@@ -211,7 +211,7 @@ class CalibratedNet(NeuralNetClassifier):
         """Drop everything that a fit has learned."""
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             self.__dict__.pop(name)
-        for name in ("_modules", "_criteria", "_optimizers", "_row_shape"):
+        for name in ("_modules", "_criteria", "_optimizers", "_row_shape", "_module_device"):
             self.__dict__.pop(name, None)
 
     @contextmanager
@@ -312,8 +312,10 @@ class CalibratedNet(NeuralNetClassifier):
         kwargs = {"batch_size": self.batch_size, **self.get_params_for(name)}
         if kwargs["batch_size"] == -1:
             kwargs["batch_size"] = max(len(rows), 1)
+        # A DataLoader without a generator draws a number from torch's global one, also in prediction.
+        kwargs = {"generator": self._batch_order if training else torch.Generator(), **kwargs}
         if training:
-            kwargs = {"shuffle": True, "generator": self._batch_order, **kwargs}
+            kwargs = {"shuffle": True, **kwargs}
         loader = getattr(self, name)
         if loader is not BatchLoader:
             return DatasetLoader(rows, loader=loader, **kwargs)
@@ -407,6 +409,8 @@ class CalibratedNet(NeuralNetClassifier):
                 self.initialize()
                 self.temperature_ = 1.0
             self._batch_order = torch.Generator().manual_seed(seed + len(self.history))
+            self._module_device = self._device()
+            self._gradients_heard = self._hears("on_grad_computed")
             train = self._resident(train)
             valid = None if valid is None else self._resident(valid)
             self.notify("on_train_begin", X=train.X, y=y)
@@ -467,7 +471,7 @@ class CalibratedNet(NeuralNetClassifier):
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call a hook of the net and of the callbacks, as skorch does, but gradients only if one listens."""
-        if method_name != "on_grad_computed" or self._hears(method_name):
+        if method_name != "on_grad_computed" or self._gradients_heard:
             super().notify(method_name, **cb_kwargs)
 
     def _hears(self, method_name: str) -> bool:
@@ -569,8 +573,8 @@ class CalibratedNet(NeuralNetClassifier):
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """Return the module's output for a batch, which is moved to the module's device first."""
         if isinstance(x, Tensor):
-            return self.module_(x.to(self._device(), non_blocking=True), **fit_params)
-        moved = to_tensor(x, device=self._device())
+            return self.module_(x.to(self._module_device, non_blocking=True), **fit_params)
+        moved = to_tensor(x, device=self._module_device)
         return self.module_(**moved, **fit_params) if isinstance(moved, dict) else self.module_(moved)
 
     def forward_iter(self, X: Any, training: bool = False, device: Any = "cpu") -> Iterator[Any]:
@@ -590,6 +594,7 @@ class CalibratedNet(NeuralNetClassifier):
         Tensor
         """
         self.check_is_fitted()
+        self._module_device = self._device()
         self._set_training(training)
         with torch.set_grad_enabled(training):
             for batch, _ in self.get_iterator(self.get_dataset(X)):

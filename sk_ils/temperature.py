@@ -16,7 +16,7 @@ __all__ = ["fit_temperature", "log_softmax", "softmax"]
 
 # ln T is searched between these; the prior keeps the minimum far inside on any data.
 _LOG_BOUNDS = (math.log(1e-4), math.log(1e5))
-_GRID_STEPS = 24
+_GRID_STEPS = 18
 _PRIOR_WEIGHT = 2.0
 
 
@@ -128,7 +128,7 @@ def fit_temperature(logits: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | 
 
 
 def _golden_section(
-    cost: Callable[[float], float], low: float, high: float, tolerance: float = 1e-5
+    cost: Callable[[float], float], low: float, high: float, tolerance: float = 1e-4
 ) -> float:
     """Return the minimum of a function with one valley between low and high."""
     ratio = (math.sqrt(5) - 1) / 2
