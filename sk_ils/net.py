@@ -120,6 +120,27 @@ class CalibratedNet(NeuralNetClassifier):
         named = [p.name for p in signature if p.name != "self" and p.kind is not p.VAR_KEYWORD]
         return named + sorted(name for name in self._params_to_validate if name in vars(self))
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return parameters by name, with those of callbacks and nested estimators if `deep`.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+
+        Returns
+        -------
+        dict
+        """
+        # skorch lets the state of its default callbacks win over what the user set.
+        return {**super().get_params(deep=deep), **BaseEstimator.get_params(self, deep=deep)}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # skorch tracks torch parts by this hook; a parameter that is a module instance is none of them.
+        if name.endswith("_"):
+            super().__setattr__(name, value)
+        else:
+            object.__setattr__(self, name, value)
+
     def set_params(self, **params: Any) -> Self:
         """Set parameters; a fitted network changes at the next fit only.
 
