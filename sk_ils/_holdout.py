@@ -73,11 +73,18 @@ def grouped_split(codes: NDArray[np.int64], groups: NDArray[Any], fraction: floa
     if n_splits < 2:
         return Split(np.arange(len(codes)), None)
     folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
+    return Split(*fold_indices(folds, codes, groups)[0])
+
+
+def fold_indices(folds: Any, codes: NDArray[np.int64], groups: NDArray[Any] | None) -> list[Any]:
+    """Return the (inside, outside) indices of stratified folds.
+
+    scikit-learn's warning of classes with fewer rows than folds is kept back: a class without a training row
+    is told where it matters.
+    """
     with warnings.catch_warnings():
-        # Classes with fewer rows than folds are expected here; a class without a training row is said later.
         warnings.filterwarnings("ignore", message="The least populated class")
-        train, valid = next(iter(folds.split(codes, codes, groups)))
-    return Split(train, valid)
+        return list(folds.split(codes, codes, groups))
 
 
 def called_split(

@@ -16,6 +16,7 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from sk_ils._holdout import fold_indices
 from sk_ils._inputs import is_dataset
 from sk_ils._task import Task
 from sk_ils._validation import InvalidParameterError, safe_indexing
@@ -206,7 +207,7 @@ def _out_of_fold_logits(teacher: Any, net: CalibratedNet, task: Task, cv: int) -
         folds = StratifiedGroupKFold(cv, shuffle=True, random_state=task.seed)
     groups = None if task.groups is None else task.groups[task.train_index]
     logits = np.empty((len(codes), len(task.classes)))
-    for inside, outside in folds.split(codes, codes, groups):
+    for inside, outside in fold_indices(folds, codes, groups):
         part = replace(task, train=task.train.take(inside), train_index=task.train_index[inside])
         fitted = _fit(clone(teacher), net, part)
         rows = task.train.take(outside)
