@@ -1,0 +1,508 @@
+import subprocess
+import sys
+import tracemalloc
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from netcal.metrics import ECE
+from sklearn.calibration import calibration_curve
+
+from sk_ils.metrics import classwise_calibration_error, expected_calibration_error
+
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
+
+ERRORS = [expected_calibration_error, classwise_calibration_error]
+FLOATS = [np.float16, np.float32, np.float64]
+NORMS = ["l1", "l2", "max"]
+
+
+def reference_error(p, hit, w, n_bins, strategy, norm):
+    """One reliability curve in plain loops; exact edges from rational numbers."""
+    if strategy == "uniform":
+        edges = [p.dtype.type(float(Fraction(i, n_bins))) for i in range(n_bins + 1)]
+    else:
+        order = np.argsort(p, kind="stable")
+        shares = [Fraction(float(v)) for v in np.cumsum(w[order])]
+        edges = [0]
+        for i in range(1, n_bins):
+            reached = [share * n_bins >= i * shares[-1] for share in shares]
+            edges.append(p[order][reached.index(True)])
+        edges.append(1)
+    gaps, mass = [], []
+    for i, (low, high) in enumerate(pairwise(edges)):
+        rows = (p <= high) & ((p > low) | (i == 0))
+        if w[rows].sum() > 0:
+            p_mean = np.average(p[rows].astype(float), weights=w[rows])
+            gaps.append(abs(p_mean - np.average(hit[rows], weights=w[rows])))
+            mass.append(w[rows].sum() / w.sum())
+    gaps, mass = np.array(gaps), np.array(mass)
+    return {"l1": mass @ gaps, "l2": np.sqrt(mass @ gaps**2), "max": gaps.max()}[norm]
+
+
+def simulate(n, n_classes, seed=0, dtype=np.float64, sharpness=2.0):
+    rng = np.random.default_rng(seed)
+    p = np.exp(sharpness * rng.standard_normal((n, n_classes)))
+    p = (p / p.sum(axis=1, keepdims=True)).astype(dtype)
+    y = rng.integers(n_classes, size=n)
+    y[: min(n, n_classes)] = np.arange(min(n, n_classes))
+    return y, p
+
+
+@st.composite
+def predictions(draw, min_classes=2):
+    n_classes = draw(st.integers(min_classes, 6))
+    n = draw(st.integers(n_classes, 40))
+    seed = draw(st.integers(0, 2**32 - 1))
+    dtype = draw(st.sampled_from(FLOATS))
+    y, p = simulate(n, n_classes, seed, dtype, sharpness=draw(st.sampled_from([0.3, 2.0, 20.0])))
+    rng = np.random.default_rng(seed)
+    return rng.permutation(y), p, rng.integers(0, 4, size=n) + (np.arange(n) == 0)
+
+
+options = st.fixed_dictionaries(
+    {
+        "n_bins": st.integers(1, 100),
+        "strategy": st.sampled_from(["uniform", "quantile"]),
+        "norm": st.sampled_from(NORMS),
+    }
+)
+
+
+# Oracles
+
+
+@given(predictions(), options, st.booleans())
+def test_expected_error_equals_a_plain_loop(data, opts, weighted):
+    y, p, w = data
+    w = w.astype(float) if weighted else np.ones(len(y))
+    expected = reference_error(p.max(axis=1), p.argmax(axis=1) == y, w, **opts)
+    error = expected_calibration_error(
+        y, p, labels=range(p.shape[1]), sample_weight=w if weighted else None, **opts
+    )
+    assert error == pytest.approx(expected, abs=1e-12)
+
+
+@given(predictions(), options, st.booleans())
+def test_classwise_error_equals_a_plain_loop_over_columns(data, opts, weighted):
+    y, p, w = data
+    w = w.astype(float) if weighted else np.ones(len(y))
+    expected = [reference_error(p[:, k], y == k, w, **opts) for k in range(p.shape[1])]
+    kwargs = dict(labels=range(p.shape[1]), sample_weight=w if weighted else None, **opts)
+    np.testing.assert_allclose(
+        classwise_calibration_error(y, p, average=None, **kwargs), expected, atol=1e-12
+    )
+    frequency = [w[y == k].sum() for k in range(p.shape[1])]
+    for average, weights in ("macro", None), ("weighted", frequency):
+        assert classwise_calibration_error(y, p, average=average, **kwargs) == pytest.approx(
+            np.average(expected, weights=weights), abs=1e-12
+        )
+
+
+@pytest.mark.parametrize("n_bins", [1, 10, 15])
+@pytest.mark.parametrize(("n", "n_classes"), [(300, 2), (5000, 10), (2000, 100)])
+def test_values_agree_with_netcal(n, n_classes, n_bins):
+    y, p = simulate(n, n_classes, dtype=np.float32)
+    binary = n_classes == 2
+    oracle = ECE(n_bins)
+    if binary:  # netcal's binary ECE is that of the second class
+        ours = classwise_calibration_error(y, p, n_bins=n_bins, average=None)[1]
+        assert ours == pytest.approx(oracle.measure(p[:, 1], y), abs=2e-6)
+    else:
+        ours = expected_calibration_error(y, p, n_bins=n_bins)
+        assert ours == pytest.approx(oracle.measure(p, y), abs=2e-6)
+    columns = [oracle.measure(p[:, k], (y == k).astype(int)) for k in range(n_classes)]
+    ours = classwise_calibration_error(y, p, n_bins=n_bins, average=None)
+    np.testing.assert_allclose(ours, columns, atol=2e-6)
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+def test_maximum_error_is_the_largest_gap_of_scikit_learns_curve(strategy):
+    rng = np.random.default_rng(0)
+    p = rng.permutation(np.linspace(0.0005, 0.9995, 1001))
+    y = (rng.random(1001) < p**2).astype(int)
+    frequency, mean = calibration_curve(y, p, n_bins=10, strategy=strategy)
+    error = classwise_calibration_error(
+        y, p, n_bins=10, strategy=strategy, norm="max", average=None
+    )[1]
+    # Where a quantile falls between two rows, scikit-learn interpolates: one row may change bins.
+    tolerance = 1e-12 if strategy == "uniform" else 0.02
+    assert error == pytest.approx(np.abs(frequency - mean).max(), abs=tolerance)
+
+
+# Edges
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_edges_are_exact_for_every_number_of_bins(dtype):
+    rng = np.random.default_rng(0)
+    for n_bins in range(1, 101):
+        edges = np.array([float(Fraction(i, n_bins)) for i in range(n_bins + 1)]).astype(dtype)
+        p = np.concatenate([edges, np.nextafter(edges, dtype(0)), np.nextafter(edges, dtype(1))])
+        y = rng.integers(2, size=len(p))
+        ours = classwise_calibration_error(
+            y, p, labels=[0, 1], n_bins=n_bins, norm="l2", average=None
+        )[1]
+        expected = reference_error(p, y, np.ones(len(p)), n_bins, "uniform", "l2")
+        assert ours == pytest.approx(expected, abs=1e-9), n_bins
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n_voters", [5, 10, 15, 49, 100])
+def test_votes_lie_in_the_bin_that_they_close(dtype, n_voters):
+    # With as many bins as voters, every number of votes has a bin of its own (0 shares the first).
+    votes = np.repeat(np.arange(1, n_voters + 1), 3)
+    y = np.tile([0, 0, 1], n_voters)
+    p = (votes / n_voters).astype(dtype)
+    error = classwise_calibration_error(y, p, n_bins=n_voters, average=None)[1]
+    gaps = np.abs(p.astype(float) - 1 / 3)
+    assert error == pytest.approx(gaps.mean(), abs=1e-12)
+
+
+@pytest.mark.parametrize("n_bins", [1001, 5000, 100_000])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_bins_may_be_finer_than_the_type(n_bins, dtype):
+    y, p = simulate(200, 2, dtype=dtype)
+    error = classwise_calibration_error(y, p[:, 1], n_bins=n_bins, average=None)[1]
+    edges = (np.arange(n_bins + 1) / n_bins).astype(dtype)
+    index = np.searchsorted(edges[1:-1], p[:, 1])
+    gap = np.bincount(index, p[:, 1].astype(float)) - np.bincount(index, y)
+    assert error == pytest.approx(np.abs(gap).sum() / 200, abs=1e-12)
+
+
+def test_certain_predictions_belong_to_the_last_bin():
+    rng = np.random.default_rng(0)
+    confidence = np.where(rng.random(1000) < 0.3, 1.0, rng.uniform(0.95, 1.0, size=1000))
+    y = (rng.random(1000) < 0.97).astype(int)
+    assert expected_calibration_error(y, confidence.astype(np.float32)) == pytest.approx(
+        abs(confidence.mean() - y.mean()), abs=1e-7
+    )
+
+
+@pytest.mark.slow
+def test_counts_do_not_saturate_at_twenty_million_rows():
+    # float32 cannot count beyond 2**24; 0.75 is exact in every type.
+    y = np.tile(np.array([0, 1], dtype=np.int8), 10_000_000)
+    p = np.full(20_000_000, 0.75, dtype=np.float32)
+    assert expected_calibration_error(y, p) == 0.25
+    assert classwise_calibration_error(y, p) == 0.25
+
+
+@pytest.mark.parametrize("shape", [(300_000, 2), (70_001, 7), (600, 1000)])
+def test_data_of_many_chunks_equal_one_pass(shape):
+    y, p = simulate(*shape, dtype=np.float32, sharpness=3.0)
+    labels = range(shape[1])
+    w = np.random.default_rng(1).random(shape[0])
+    edges = (np.arange(16) / 15).astype(np.float32)
+    index = np.searchsorted(edges[1:-1], p) + 15 * np.arange(shape[1])
+    for weight in None, w:
+        rows = np.ones(shape[0]) if weight is None else w
+        signed = rows[:, None] * (p.astype(float) - (y[:, None] == np.arange(shape[1])))
+        gap = np.bincount(index.ravel(), signed.ravel(), minlength=15 * shape[1])
+        expected = np.abs(gap).reshape(-1, 15).sum(axis=1) / rows.sum()
+        ours = classwise_calibration_error(y, p, labels=labels, sample_weight=weight, average=None)
+        np.testing.assert_allclose(ours, expected, rtol=1e-9)
+
+
+# Laws
+
+
+@given(st.integers(2, 6), st.integers(0, 2**32 - 1), options)
+def test_perfect_one_hot_predictions_have_no_error(n_classes, seed, opts):
+    y = np.random.default_rng(seed).integers(n_classes, size=50)
+    for dtype in [*FLOATS, int, bool]:
+        p = np.eye(n_classes, dtype=dtype)[y]
+        assert expected_calibration_error(y, p, labels=range(n_classes), **opts) == 0
+        assert classwise_calibration_error(y, p, labels=range(n_classes), **opts) == 0
+
+
+@given(predictions(), options)
+def test_errors_lie_between_zero_and_one(data, opts):
+    y, p, w = data
+    for error in ERRORS:
+        value = error(y, p, labels=range(p.shape[1]), sample_weight=w, **opts)
+        assert isinstance(value, float)
+        assert 0 <= value <= 1
+
+
+@given(predictions(), options, st.randoms(use_true_random=False))
+def test_order_of_rows_does_not_matter(data, opts, random):
+    y, p, w = data
+    rows = list(range(len(y)))
+    random.shuffle(rows)
+    for error in ERRORS:
+        before = error(y, p, labels=range(p.shape[1]), sample_weight=w, **opts)
+        after = error(y[rows], p[rows], labels=range(p.shape[1]), sample_weight=w[rows], **opts)
+        assert after == pytest.approx(before, abs=1e-12)
+
+
+@given(predictions(), options, st.randoms(use_true_random=False))
+def test_order_of_classes_does_not_matter(data, opts, random):
+    y, p, w = data
+    # Of equally probable classes the first is predicted, so that their order would count.
+    assume((np.diff(np.sort(p, axis=1))[:, -1] > 0).all())
+    columns = list(range(p.shape[1]))
+    random.shuffle(columns)
+    for error in ERRORS:
+        before = error(y, p, labels=range(p.shape[1]), sample_weight=w, **opts)
+        after = error(y, p[:, columns], labels=columns, sample_weight=w, **opts)
+        assert after == pytest.approx(before, abs=1e-12)
+
+
+@given(predictions(), options, st.booleans())
+def test_weights_equal_repetitions(data, opts, debias):
+    y, p, w = data
+    if debias:
+        opts = {**opts, "norm": "l2", "debias": True}
+    opts["labels"] = range(p.shape[1])
+    for error in ERRORS:
+        weighted = error(y, p, sample_weight=w, **opts)
+        repeated = error(np.repeat(y, w), np.repeat(p, w, axis=0), **opts)
+        assert weighted == pytest.approx(repeated, abs=1e-12)
+
+
+@given(predictions(), options)
+def test_scale_of_the_weights_does_not_matter(data, opts):
+    y, p, w = data
+    for error in ERRORS:
+        a, b = (
+            error(y, p, labels=range(p.shape[1]), sample_weight=s * w, **opts)
+            for s in (1, 2.0**-30)
+        )
+        assert a == pytest.approx(b, abs=1e-12)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_one_column_for_two_classes_equals_two_columns(error):
+    y, p = simulate(100, 2)
+    p = np.column_stack([1 - p[:, 1], p[:, 1]])
+    assert error(y, p[:, 1]) == error(y, p)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("order", ["C", "F", "strided", "read-only"])
+def test_memory_layout_does_not_matter_and_input_stays(error, order):
+    y, p = simulate(100, 4)
+    q = {
+        "C": p,
+        "F": np.asfortranarray(p),
+        "strided": np.repeat(p, 2, axis=1)[:, ::2],
+        "read-only": p.copy(),
+    }[order]
+    q.flags.writeable = order != "read-only"
+    before = q.copy()
+    for strategy in "uniform", "quantile":
+        assert error(y, q, strategy=strategy) == error(y, p.copy(), strategy=strategy)
+    np.testing.assert_array_equal(q, before)
+
+
+def test_classwise_extra_memory_does_not_grow_with_the_rows():
+    y, p = simulate(20_000, 1000, dtype=np.float32)
+    tracemalloc.start()
+    classwise_calibration_error(y, p)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16e6  # the probabilities take 80 MB
+
+
+# Debiasing
+
+
+def test_debiased_error_is_kumars_estimator():
+    y, p = simulate(60, 3)
+    edges = np.arange(16) / 15
+    expected = []
+    for k in range(3):
+        total = 0.0
+        for low, high in pairwise(edges):
+            rows = (p[:, k] > low) & (p[:, k] <= high)
+            n = rows.sum()
+            if n >= 2:
+                rate = (y[rows] == k).mean()
+                total += n / 60 * ((p[rows, k].mean() - rate) ** 2 - rate * (1 - rate) / (n - 1))
+        expected.append(total)
+    opts = {"norm": "l2", "debias": True}
+    each = classwise_calibration_error(y, p, average=None, **opts)
+    np.testing.assert_allclose(each, np.maximum(expected, 0), atol=1e-12)
+    macro = classwise_calibration_error(y, p, **opts)
+    assert macro == pytest.approx(max(np.mean(expected), 0), abs=1e-12)
+
+
+@pytest.mark.slow
+def test_debiased_error_has_no_bias_where_the_plain_one_has():
+    # Every row has one of three probabilities, so that binning itself loses nothing.
+    rng = np.random.default_rng(0)
+    n, p = 150, np.array([0.65, 0.75, 0.95])
+    truth = np.array([0.45, 0.75, 0.9])
+    true_square = np.mean((p - truth) ** 2)
+    which = np.repeat([0, 1, 2], n // 3)
+    debiased, plain = [], []
+    for _ in range(4000):
+        y = (rng.random(n) < truth[which]).astype(int)
+        kwargs = {"labels": [0, 1], "norm": "l2", "average": None}
+        debiased.append(classwise_calibration_error(y, p[which], debias=True, **kwargs)[1])
+        plain.append(classwise_calibration_error(y, p[which], **kwargs)[1] ** 2)
+    standard_error = np.std(debiased) / np.sqrt(4000)
+    assert abs(np.mean(debiased) - true_square) < 4 * standard_error
+    assert np.mean(plain) - true_square > 10 * standard_error
+
+
+# Labels
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_labels_of_any_kind_are_the_columns_names(error):
+    y, p = simulate(200, 3)
+    expected = error(y, p)
+    for names in (["a", "b", "c"], [-5, 0, 7], [0.5, 1.5, 2.5], [1, 2, 3]):
+        assert error(np.array(names)[y], p) == expected
+        assert error(np.array(names, dtype=object)[y], p, labels=names) == expected
+        assert error([names[i] for i in y], p.tolist(), labels=names) == expected
+    series = pd.Series(np.array(["a", "b", "c"])[y], dtype="category")
+    assert error(series, pd.DataFrame(p)) == expected
+    assert error(y == 1, p[:, 1], sample_weight=y < 2) == error(
+        y[y < 2], p[y < 2, 1], sample_weight=np.ones((y < 2).sum())
+    )
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_labels_stand_in_the_order_of_the_columns(error):
+    y, p = simulate(200, 3)
+    assert error(y, p[:, ::-1], labels=[2, 1, 0]) == pytest.approx(error(y, p))
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("names", [[0, 1, 2], [1, 2, 3], ["a", "b", "c"]])
+def test_a_class_may_be_absent_if_labels_name_it(error, names):
+    y, p = simulate(200, 3)
+    for absent in range(3):
+        rows = y != absent
+        y_names = np.array(names)[y[rows]]
+        value = error(y_names, p[rows], labels=names)
+        # A row with the class and no weight changes nothing.
+        assert value == pytest.approx(error(np.array(names)[y], p, sample_weight=rows))
+        with pytest.raises(ValueError, match="Pass labels="):
+            error(y_names, p[rows])
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1], "must hold 3 different labels"),
+        ([0, 1, 1], "must hold 3 different labels"),
+        ([0, 1, 5], "y_true contains 2, which is not among the labels"),
+        (["0", "1", "2"], "y_true contains .*, which is not among the labels"),
+    ],
+)
+@pytest.mark.parametrize("error", ERRORS)
+def test_labels_that_do_not_match_are_refused(error, labels, message):
+    y, p = simulate(50, 3)
+    with pytest.raises(ValueError, match=message):
+        error(y, p, labels=labels)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_what_is_no_probability_is_refused_with_advice(error, strategy, dtype):
+    y, p = simulate(50, 3, dtype=dtype)
+
+    def refused(values, message):
+        with pytest.raises(ValueError, match=message):
+            error(y, values, strategy=strategy)
+
+    refused(np.log(p.astype(float)), r"row 0 holds -.*softmax")
+    bad = p.copy()
+    bad[7, 1] = np.nan
+    refused(bad, "row 7 holds nan. Remove")
+    bad[7, 1] = np.inf
+    refused(bad, "row 7 holds inf")
+    bad[7] = [0.5, 0.3, 0.1]
+    refused(bad, r"row 7 sums to 0\.\d+\. Divide by the sums")
+    bad[7] = 0
+    refused(bad, "row 7 sums to 0")
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_the_row_that_is_wrong_is_named_also_in_later_chunks(error):
+    y, p = simulate(200_000, 4)
+    p[190_001, 2] = -0.5
+    with pytest.raises(ValueError, match=r"row 190001 holds -0\.5"):
+        error(y, p)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("value", [1.5, -0.5, np.nan])
+def test_one_column_out_of_range_is_refused_with_its_own_value(error, value):
+    with pytest.raises(ValueError, match=f"row 1 holds {value}"):
+        error([0, 1, 1], [0.5, value, 0.5])
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("error", ERRORS)
+def test_round_off_is_accepted_and_clipped(error, dtype):
+    y, p = [0, 1, 1], np.array([[1, 0], [0, 1], [0.25, 0.75]], dtype=dtype)
+    exact = error(y, p)
+    eps = np.finfo(dtype).eps
+    rounded = p + np.array([[eps, -eps], [-eps, eps], [0, 0]], dtype=dtype)
+    for strategy in "uniform", "quantile":
+        assert error(y, rounded, strategy=strategy, norm="max") == error(
+            y, p, strategy=strategy, norm="max"
+        )
+    assert error(y, rounded) == exact
+    assert error(y, rounded[:, 1]) == exact
+    beyond = 2 * np.sqrt(eps)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        error(y, p + np.array([[beyond, -beyond], [0, 0], [0, 0]], dtype=dtype))
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_the_tolerance_is_that_of_the_inputs_own_type(error):
+    y, p = simulate(500, 50, dtype=np.float32)
+    half = p.astype(np.float16)
+    assert error(y, half) == pytest.approx(error(y, p), abs=1e-2)
+    with pytest.raises(ValueError, match="keep float16 and float32 probabilities in their own"):
+        error(y, half.astype(np.float64))
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y_proba": np.full((4, 1), 0.5)}, "at least two columns"),
+        ({"y_proba": np.full((4, 2, 2), 0.5)}, "dim"),
+        ({"y_true": [[0, 1], [1, 0], [0, 1], [1, 0]]}, "1d array"),
+        ({"y_true": [0, 1, 1]}, "inconsistent numbers of samples"),
+        ({"sample_weight": [1, 1, 1]}, "inconsistent numbers of samples"),
+        ({"sample_weight": [1, 1, 1, -1]}, "Negative values"),
+        ({"sample_weight": [0, 0, 0, 0]}, "at least one non-zero"),
+        ({"n_bins": 0}, "n_bins"),
+        ({"n_bins": 2.5}, "n_bins"),
+        ({"strategy": "equal"}, "strategy"),
+        ({"norm": "l3"}, "norm"),
+        ({"debias": True}, "pass norm='l2'"),
+        ({"y_true": [0, 0, 0, 0]}, "1 distinct labels, y_proba 2 columns"),
+        ({"y_true": [], "y_proba": []}, "0 sample"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(error, change, message):
+    with pytest.raises(ValueError, match=message):
+        error(**{"y_true": [0, 1, 1, 0], "y_proba": [0.2, 0.8, 0.6, 0.4], **change})
+
+
+def test_an_unknown_average_is_refused():
+    with pytest.raises(ValueError, match="average"):
+        classwise_calibration_error([0, 1], [0.2, 0.8], average="micro")
+
+
+def test_metrics_load_no_torch():
+    code = "import sys, sk_ils.metrics; assert not {'torch', 'matplotlib'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
