@@ -1,0 +1,191 @@
+"""The classifiers at work in scikit-learn's and skorch's tools, on float64 X and string labels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.calibration import CalibratedClassifierCV, calibration_curve
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.exceptions import UnsetMetadataPassedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import get_scorer, log_loss
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    StratifiedKFold,
+    cross_val_predict,
+    cross_val_score,
+    cross_validate,
+)
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from sk_ils import InstanceSmoothedClassifier
+from sk_ils.smoothing import ILS1, ILS2
+
+
+def test_a_pipeline_trains_and_reaches_the_rule_by_name(student, table):
+    X, y = table
+    pipe = make_pipeline(StandardScaler(), student())
+    pipe.set_params(instancesmoothedclassifier__smoothing__shift=0.6)
+    assert pipe.fit(X, y).score(X, y) > 0.6
+    assert pipe[-1].smoothing_.shift == 0.6
+    np.testing.assert_array_equal(
+        pipe.predict_proba(X), pipe[-1].predict_proba(StandardScaler().fit_transform(X))
+    )
+
+
+@pytest.mark.parametrize("smoothing", ["ils1", ILS1()], ids=str)
+def test_a_grid_search_over_the_rule_scores_shifts_differently(student, table, smoothing):
+    X, y = table
+    pipe = Pipeline([("scale", StandardScaler()), ("clf", student(smoothing=smoothing, max_epochs=10))])
+    search = GridSearchCV(
+        pipe, {"clf__smoothing__shift": [0.0, 0.5, 1.0]}, cv=3, n_jobs=2, scoring="neg_log_loss"
+    ).fit(X, y)
+    scores = search.cv_results_["mean_test_score"]
+    assert len(set(scores)) == 3
+    assert search.best_estimator_["clf"].smoothing_.shift == search.best_params_["clf__smoothing__shift"]
+
+
+def test_a_grid_may_go_over_the_rules_themselves(student, table):
+    X, y = table
+    grid = [
+        {"smoothing": ["none"]},
+        {"smoothing": ["uniform"], "smoothing__epsilon": [0.01, 0.3]},
+        {"smoothing": ["ils2", ILS2(epsilon=0.2)], "smoothing__temperature": [0.5, 4.0]},
+    ]
+    search = GridSearchCV(student(), grid, cv=3, scoring="neg_log_loss").fit(X, y)
+    assert len(set(search.cv_results_["mean_test_score"])) == 7
+    again = student().set_params(**search.best_params_)
+    expected = cross_val_score(again, X, y, cv=3, scoring="neg_log_loss").mean()
+    assert search.best_score_ == pytest.approx(expected)
+
+
+def test_cross_validation_predicts_every_row(student, table):
+    X, y = table
+    proba = cross_val_predict(student(max_epochs=20), X, y, cv=3, method="predict_proba")
+    assert proba.shape == (len(y), 3)
+    assert log_loss(y, proba) < np.log(3)
+    assert set(cross_val_predict(student(), X, y, cv=3)) <= set(y)
+    scores = cross_validate(student(), X, y, cv=3, scoring=["accuracy", "neg_log_loss", "roc_auc_ovr"])
+    assert np.isfinite(scores["test_roc_auc_ovr"]).all()
+
+
+def test_scikit_learns_calibration_curve_takes_the_probabilities(student, table):
+    X, y = table
+    target = y == "ant"
+    clf = student(max_epochs=20).fit(X, target)
+    true, predicted = calibration_curve(target, clf.predict_proba(X)[:, 1], n_bins=5)
+    assert len(true) == len(predicted) > 2
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic", "temperature"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_scikit_learns_calibrators_work_on_fitted_and_unfitted_networks(student, table, method, classes):
+    X, y = table
+    y = y if classes == 3 else np.where(y == "cat", "bee", y)
+    clf = student(max_epochs=20).fit(X[:160], y[:160])
+    prefit = CalibratedClassifierCV(FrozenEstimator(clf), method=method).fit(X[160:], y[160:])
+    assert prefit.calibrated_classifiers_[0].estimator.estimator is clf
+    refit = CalibratedClassifierCV(student(max_epochs=20), method=method, cv=3).fit(X, y)
+    for calibrated in (prefit, refit):
+        proba = calibrated.predict_proba(X)
+        np.testing.assert_allclose(proba.sum(axis=1), 1)
+        assert (calibrated.predict(X) == y).mean() > 0.6
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_scikit_learns_temperature_finds_nothing_left_to_scale(student, table, classes):
+    """Scaled on the same rows, log-probabilities need no further temperature, also where they saturate."""
+    X, y = table
+    y = y if classes == 3 else np.where(y == "cat", "bee", y)
+    clf = student(max_epochs=30, train_split=None).fit(X, y)
+    for sharpness in (1, 1e-3):
+        clf.temperature_ = sharpness  # 1e-3: float32 probabilities are 0 and 1
+        calibrated = CalibratedClassifierCV(FrozenEstimator(clf), method="temperature").fit(X, y)
+        proba = calibrated.predict_proba(X)
+        if sharpness == 1:
+            reference = proba
+    np.testing.assert_allclose(proba, reference, atol=1e-3)
+
+
+def test_ensembles_clone_and_train_it(student, table):
+    X, y = table
+    bagging = BaggingClassifier(student(), n_estimators=3, random_state=0, n_jobs=2).fit(X, y)
+    assert len({clf.random_state for clf in bagging.estimators_}) == 3
+    voting = VotingClassifier([("net", student()), ("linear", LogisticRegression())], voting="soft").fit(X, y)
+    stacking = StackingClassifier([("net", student())], cv=3).fit(X, y)
+    for ensemble in (bagging, voting, stacking):
+        assert ensemble.score(X, y) > 0.5
+
+
+# --- metadata -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("routing")
+def test_metadata_are_routed_through_pipeline_and_search(student, table):
+    X, y = table
+    rng = np.random.default_rng(0)
+    weight, groups = rng.random(len(y)), np.arange(len(y)) // 4
+    proba = rng.dirichlet(np.ones(3), len(y))
+    clf = student(smoothing="ils2").set_fit_request(sample_weight=True, groups=True, teacher_proba=True)
+    clf.set_score_request(sample_weight=True)
+    search = GridSearchCV(
+        make_pipeline(FunctionTransformer(), clf),
+        {"instancesmoothedclassifier__smoothing__epsilon": [0.1, 0.8]},
+        cv=GroupKFold(3),
+        scoring=get_scorer("neg_log_loss").set_score_request(sample_weight=True),
+    )
+    search.fit(X, y, sample_weight=weight, groups=groups, teacher_proba=proba)
+    expected = []
+    for train, test in GroupKFold(3).split(X, y, groups):
+        fitted = student(smoothing=ILS2(epsilon=0.1)).fit(
+            X[train],
+            y[train],
+            sample_weight=weight[train],
+            groups=groups[train],
+            teacher_proba=proba[train],
+        )
+        loss = log_loss(y[test], fitted.predict_proba(X[test]), sample_weight=weight[test])
+        expected.append(-loss)
+    scores = [search.cv_results_[f"split{i}_test_score"][0] for i in range(3)]
+    np.testing.assert_allclose(scores, expected, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("routing")
+def test_metadata_that_nobody_asked_for_are_refused(student, table):
+    X, y = table
+    with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+        cross_val_score(student(), X, y, params={"sample_weight": np.ones(len(y))})
+
+
+@pytest.mark.usefixtures("routing")
+def test_partial_fit_has_its_requests(student):
+    clf = student().set_partial_fit_request(classes=True, sample_weight=True)
+    requests = clf.get_metadata_routing().partial_fit.requests
+    assert requests == {"classes": True, "sample_weight": True}
+
+
+def test_without_routing_metadata_pass_a_pipeline_by_prefix(student, table):
+    X, y = table
+    weight = np.random.default_rng(0).random(len(y))
+    pipe = make_pipeline(FunctionTransformer(), student())
+    pipe.fit(X, y, instancesmoothedclassifier__sample_weight=weight)
+    np.testing.assert_array_equal(
+        pipe.predict_proba(X), student().fit(X, y, sample_weight=weight).predict_proba(X)
+    )
+
+
+def test_a_data_frame_stays_one_on_the_way_through_a_pipeline(student, table):
+    X, y = table
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    pipe = make_pipeline(StandardScaler(), student()).set_output(transform="pandas").fit(frame, y)
+    np.testing.assert_array_equal(pipe[-1].feature_names_in_, frame.columns)
+    scores = cross_val_score(pipe, frame, pd.Series(y), cv=StratifiedKFold(3))
+    assert (scores > 0.4).all()
+
+
+def test_the_notebook_shows_the_parameters():
+    html = InstanceSmoothedClassifier(smoothing__shift=0.7)._repr_html_()
+    assert "ILS(shift=0.7)" in html
+    assert "max_epochs" in html
