@@ -212,7 +212,7 @@ class SklearnNet(NeuralNetClassifier):
         """Drop everything that a fit has learned."""
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             self.__dict__.pop(name)
-        for name in ("_modules", "_criteria", "_optimizers", "_row_shape", "_module_device"):
+        for name in ("_modules", "_criteria", "_optimizers", "_row_shape", "_module_device", "_batch_order"):
             self.__dict__.pop(name, None)
 
     @contextmanager

@@ -93,8 +93,6 @@ def _check_weight(sample_weight: ArrayLike | None, n_rows: int) -> Tensor | None
     if sample_weight is None:
         return None
     weight = check_sample_weight(sample_weight, np.empty(n_rows), dtype=np.float64, ensure_non_negative=True)
-    if not weight.any():
-        raise ValueError("sample_weight is zero for all rows: nothing is left to train on.")
     return torch.from_numpy(weight)
 
 

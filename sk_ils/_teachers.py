@@ -127,6 +127,12 @@ def _fit(teacher: Any, net: CalibratedNet, task: Task) -> Any:
     """Fit a teacher on the training part; a network of ours also shares the hold-out."""
     if isinstance(teacher, CalibratedNet):
         return teacher._fit_task(task, like=net)
+    fitted = _fit_classifier(teacher, task)
+    _warn_of_unseen_classes(fitted, task.classes)
+    return fitted
+
+
+def _fit_classifier(teacher: Any, task: Task) -> Any:
     if is_dataset(task.X):
         raise ValueError(
             f"{type(teacher).__name__} cannot be fitted on a torch Dataset: pass a sk_ils network as "
@@ -150,24 +156,44 @@ def _training_logits(
     """Return the raw logits of a teacher that was fitted here, for some rows of the task."""
     if isinstance(teacher, CalibratedNet):
         return teacher._logits(rows)
-    outside = index is None and isinstance(rows.X, Tensor)
-    X = np.asarray(rows.X) if outside else safe_indexing(task.X, index)
-    return log_probabilities(_aligned(teacher.predict_proba(X), teacher.classes_, task.classes))
-
-
-def _aligned(proba: Any, known: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.floating]:
-    """Return probabilities with a column for each class; classes the teacher never saw get 0."""
-    absent = np.setdiff1d(classes, known)
-    if len(absent) == 0:
-        return np.asarray(proba)
-    warnings.warn(
-        f"The teacher never saw class {absent[:5].tolist()} and gives it the probability {_PROBA_FLOOR:g}: "
-        "pass more rows of it, or fewer teacher_cv folds.",
-        stacklevel=2,
+    if index is not None:
+        return classifier_logits(teacher, safe_indexing(task.X, index), task.classes)
+    if isinstance(rows.X, Tensor):  # the hold-out comes from elsewhere
+        return classifier_logits(teacher, rows.X.numpy(), task.classes)
+    raise ValueError(
+        f"{type(teacher).__name__} cannot be asked about a torch Dataset as hold-out: pass a skorch Dataset "
+        "of arrays to predefined_split, or a sk_ils network as teacher."
     )
-    aligned = np.zeros((len(proba), len(classes)))
-    aligned[:, np.searchsorted(classes, known)] = proba
-    return aligned
+
+
+def classifier_logits(teacher: Any, X: Any, classes: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the log-probabilities of a fitted classifier, a column for each class.
+
+    Parameters
+    ----------
+    teacher : classifier
+    X : rows as the user passed them
+    classes : ndarray of shape (K,)
+        The student's classes; those that the teacher never saw get the floor.
+
+    Returns
+    -------
+    ndarray of shape (n, K)
+    """
+    known = teacher.predict_proba(X)
+    proba = np.zeros((len(known), len(classes)))
+    proba[:, np.searchsorted(classes, teacher.classes_)] = known
+    return log_probabilities(proba)
+
+
+def _warn_of_unseen_classes(teacher: Any, classes: NDArray[Any]) -> None:
+    absent = np.setdiff1d(classes, teacher.classes_)
+    if len(absent):
+        warnings.warn(
+            f"The teacher never saw class {absent[:5].tolist()} and gives it the probability "
+            f"{_PROBA_FLOOR:g}: pass more rows of it, or fewer teacher_cv folds.",
+            stacklevel=2,
+        )
 
 
 def frozen_logits(teacher: Any, X: Any, classes: NDArray[Any]) -> NDArray[np.floating]:

@@ -51,9 +51,10 @@ class Meter:
         if self.with_accuracy:
             logits = step["y_pred"][0] if isinstance(step["y_pred"], tuple) else step["y_pred"]
             hits = logits.argmax(dim=1) == targets.codes.to(logits.device)
-            weight = targets.weight
-            share = hits.float().mean() if weight is None else (hits * weight.to(hits.device)).sum() / size
-            values = (*values, share)
+            weight = torch.ones_like(hits, dtype=torch.float32) if targets.weight is None else targets.weight
+            weight = weight.to(hits.device)
+            tiny = torch.finfo(weight.dtype).tiny  # a batch of weight 0 counts nothing, but must not give NaN
+            values = (*values, (hits * weight).sum() / weight.sum().clamp_min(tiny))
         self.values.append(values)
 
     def _record(self, values: tuple[float, ...]) -> dict[str, float]:

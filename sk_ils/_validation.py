@@ -1,5 +1,9 @@
 """The one door to scikit-learn's private helpers, so that one file changes when they do."""
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -9,7 +13,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
-from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import _check_sample_weight
 
 __all__ = [
     "HasMethods",
@@ -21,3 +25,11 @@ __all__ = [
     "safe_indexing",
     "validate_parameter_constraints",
 ]
+
+
+def check_sample_weight(sample_weight: ArrayLike | None, X: Any, **kwargs: Any) -> NDArray[np.floating]:
+    """Return weights, one for each row of X, not all of them zero (scikit-learn 1.8 does not look)."""
+    weight = _check_sample_weight(sample_weight, X, **kwargs)
+    if not weight.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weight

@@ -22,7 +22,14 @@ from torch import Tensor
 
 from sk_ils._inputs import check_probabilities
 from sk_ils._task import Task, check_data
-from sk_ils._teachers import TeacherView, check_teacher, frozen_logits, log_probabilities, teach
+from sk_ils._teachers import (
+    TeacherView,
+    check_teacher,
+    classifier_logits,
+    frozen_logits,
+    log_probabilities,
+    teach,
+)
 from sk_ils._validation import HasMethods, Interval, InvalidParameterError, StrOptions
 from sk_ils.batches import BatchLoader, Rows, Targets
 from sk_ils.net import CalibratedNet
@@ -612,18 +619,15 @@ class InstanceSmoothedClassifier(CalibratedNet):
         return torch.as_tensor(soft, device=logits.device, dtype=logits.dtype)
 
     def _batch_teacher_logits(self, X: Any, like: Tensor) -> Tensor:
-        """Ask the teacher about a batch as the student sees it, divided by T_cal."""
-        net = (
-            getattr(self.teacher_, "estimator", self.teacher_) if _is_frozen(self.teacher_) else self.teacher_
-        )
+        """Ask the teacher about a batch as the student sees it, divided by its temperature."""
+        frozen = _is_frozen(self.teacher_)
+        net = self.teacher_.estimator if frozen else self.teacher_  # type: ignore[union-attr]
         if isinstance(net, CalibratedNet):
-            net._set_training(False)
-            with torch.no_grad():
-                logits = net._check_logits(net.infer(X)).to(like)
-            return logits / (net.temperature_ if _is_frozen(self.teacher_) else self.teacher_temperature_)
-        assert self.teacher_ is not None
-        proba = self.teacher_.predict_proba(X.cpu().numpy() if isinstance(X, Tensor) else X)
-        return torch.as_tensor(log_probabilities(proba)).to(like) / self.teacher_temperature_
+            temperature = net.temperature_ if frozen else self.teacher_temperature_
+            return net._batch_logits(X).to(like) / temperature
+        rows = X.cpu().numpy() if isinstance(X, Tensor) else X
+        logits = classifier_logits(self.teacher_, rows, self.classes_) / self.teacher_temperature_
+        return torch.as_tensor(logits).to(like)
 
     def teacher_predict_proba(self, X: Any) -> NDArray[np.floating]:
         r"""Return the probabilities that the smoothing rule sees, :math:`\mathrm{softmax}(z / T_{cal})`.
@@ -650,9 +654,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
             return softmax(self.teacher_._logits(check_data(self, X, reset=False)), self.teacher_temperature_)
         if _is_frozen(self.teacher_):
             return softmax(frozen_logits(self.teacher_, X, self.classes_))
-        proba = np.zeros((len(X), len(self.classes_)))
-        proba[:, np.searchsorted(self.classes_, self.teacher_.classes_)] = self.teacher_.predict_proba(X)
-        return softmax(log_probabilities(proba), self.teacher_temperature_)
+        return softmax(classifier_logits(self.teacher_, X, self.classes_), self.teacher_temperature_)
 
 
 def _is_frozen(teacher: Any) -> bool:

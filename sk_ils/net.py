@@ -205,9 +205,7 @@ class CalibratedNet(SklearnNet):
         if device.type != "cuda":
             return rows.to(device, dtype)
         free, _ = torch.cuda.mem_get_info(device)
-        return (
-            rows.to(device, DTYPES.get(self.dtype or "")) if rows.n_bytes() < _RESIDENT_SHARE * free else rows
-        )
+        return rows.to(device if rows.n_bytes() < _RESIDENT_SHARE * free else "cpu", dtype)
 
     def fit_loop(self, X: Rows, y: Rows | None = None, epochs: int | None = None, **fit_params: Any) -> Self:
         """Train on rows X with validation rows y, keep the best epoch.
@@ -276,6 +274,10 @@ class CalibratedNet(SklearnNet):
                 self.history[-1]["batches"][-1].update(meter.last())
                 self.notify("on_batch_end", batch=batch, training=training, **step)
         records = meter.records()
+        if not records:
+            raise ValueError(
+                f"There is no {prefix} batch: pass more rows, a smaller batch_size, or drop_last=False."
+            )
         if not heard:
             self.history[-1]["batches"].extend(records)
         self.history.record(f"{prefix}_batch_count", len(records))
@@ -383,6 +385,13 @@ class CalibratedNet(SklearnNet):
             return self.infer(batch)
         output = self.infer(torch.cat([batch, batch[:1].expand(_MIN_BLOCK - len(batch), -1)]))
         return output[0][: len(batch)] if isinstance(output, tuple) else output[: len(batch)]
+
+    def _batch_logits(self, batch: Any) -> Tensor:
+        """Return raw logits of one batch, on the module's device and without gradients."""
+        self._module_device = self._device()
+        self._set_training(False)
+        with torch.no_grad():
+            return self._check_logits(self.infer(batch))
 
     def _logits(self, X: Any) -> NDArray[np.floating]:
         """Return raw logits (n, K), in the module's float type."""

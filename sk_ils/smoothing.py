@@ -433,6 +433,7 @@ class ILS(ILS1):
         return wrong_class_share(logits, y, temperature=self.temperature)
 
 
+_RULE_NAMES = ("targets", "smoothing_factor", "needs_teacher")
 _RULES: dict[str, Callable[[], SmoothingRule]] = {
     "none": NoSmoothing,
     "uniform": UniformSmoothing,
@@ -473,9 +474,10 @@ def resolve_rule(smoothing: Any) -> Any:
         raise InvalidParameterError(
             f"Unknown smoothing {smoothing!r}.{hint} Known names: {', '.join(map(repr, _RULES))}."
         )
-    if isinstance(smoothing, type) or not hasattr(smoothing, "targets"):
+    if isinstance(smoothing, type) or not all(hasattr(smoothing, name) for name in _RULE_NAMES):
         raise InvalidParameterError(
-            f"smoothing must be one of {', '.join(map(repr, _RULES))} or a rule object with a method "
-            f"targets(y, teacher_logits, student_logits=None), got {smoothing!r}."
+            f"smoothing must be one of {', '.join(map(repr, _RULES))} or a rule object with "
+            f"targets(y, teacher_logits, student_logits=None), smoothing_factor(true_class_proba) and "
+            f"needs_teacher; got {smoothing!r}."
         )
     return clone(smoothing, safe=False)

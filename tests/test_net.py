@@ -193,6 +193,26 @@ def test_the_docstring_tells_every_parameter_in_the_order_of_the_constructor(kin
     assert documented == [*named, "**kwargs"]
 
 
+def test_no_batch_at_all_is_an_error_that_says_why(teacher, table):
+    with pytest.raises(ValueError, match="no train batch"):
+        teacher(batch_size=1000, iterator_train__drop_last=True).fit(*table)
+
+
+def test_a_validation_batch_without_weight_counts_nothing(teacher, table):
+    X, y = table
+    weight = (np.arange(len(y)) < 200).astype(float)
+    index = np.arange(len(y))
+
+    def split(dataset, y):
+        return (torch.utils.data.Subset(dataset, index[part]) for part in (slice(100), slice(100, None)))
+
+    clf = teacher(train_split=split, iterator_valid__batch_size=40).fit(X, y, sample_weight=weight)
+    accuracy = (clf.predict(X[100:200]) == y[100:200]).mean()
+    assert np.isfinite(clf.history[:, "valid_loss"]).all()
+    best = np.argmin(clf.history[:, "valid_loss"])
+    assert clf.history[int(best), "valid_acc"] == pytest.approx(accuracy)
+
+
 # --- callbacks ----------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,8 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.dataset import Dataset as SkorchDataset
+from skorch.helper import predefined_split
 from torch.utils.data import Dataset, TensorDataset
 
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
@@ -209,6 +211,35 @@ def test_a_class_that_the_teacher_never_saw_is_told(student, table):
     y = np.where(np.arange(len(y)) == 5, "dog", y)
     with pytest.warns(UserWarning, match=r"The teacher never saw class \['dog'\]"):
         student(teacher=GaussianNB(), teacher_cv=3).fit(X, y)
+
+
+@pytest.mark.parametrize("mode", ["cached", "online"])
+def test_a_class_that_only_the_hold_out_has_gets_a_column(student, table, mode):
+    X, y = table
+    y = np.where(np.arange(len(y)) < 20, "dog", y)
+    index = np.arange(len(y))
+
+    def split(dataset, y):
+        return (torch.utils.data.Subset(dataset, index[part]) for part in (slice(20, None), slice(40)))
+
+    with (
+        pytest.warns(UserWarning, match="never saw class"),
+        pytest.warns(UserWarning, match="No row of class"),
+    ):
+        clf = student(teacher=GaussianNB(), train_split=split, teacher_mode=mode).fit(X, y)
+    assert clf.teacher_predict_proba(X).shape == (len(y), 4)
+    assert (clf.teacher_predict_proba(X).argmax(axis=1) < 3).all()
+
+
+def test_a_hold_out_from_elsewhere_is_asked_of_a_table_classifier(student, table):
+    X, y = table
+    codes = np.unique(y, return_inverse=True)[1]
+    arrays = predefined_split(SkorchDataset(X[:60], codes[:60]))
+    clf = student(teacher=GaussianNB(), train_split=arrays).fit(X[60:], codes[60:])
+    assert clf.teacher_temperature_ != 1
+    pairs = TensorDataset(torch.as_tensor(X[:60], dtype=torch.float32), torch.as_tensor(codes[:60]))
+    with pytest.raises(ValueError, match="cannot be asked about a torch Dataset"):
+        student(teacher=GaussianNB(), train_split=predefined_split(pairs)).fit(X[60:], codes[60:])
 
 
 def test_weights_reach_the_teacher_or_a_warning_tells_that_they_do_not(student, table):
