@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import (
@@ -27,7 +26,7 @@ __all__ = [
 ]
 
 
-def check_sample_weight(sample_weight: ArrayLike | None, X: Any, **kwargs: Any) -> NDArray[np.floating]:
+def check_sample_weight(sample_weight: ArrayLike | None, X: Any, **kwargs: Any) -> NDArray[Any]:
     """Return weights, one for each row of X, not all of them zero (scikit-learn 1.8 does not look)."""
     weight = _check_sample_weight(sample_weight, X, **kwargs)
     if not weight.any():
