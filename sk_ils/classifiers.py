@@ -424,6 +424,10 @@ class InstanceSmoothedClassifier(CalibratedNet):
         if isinstance(self.smoothing, str) and any(name.startswith("smoothing__") for name in params):
             self.smoothing = resolve_rule(self.smoothing)
             params = {name: value for name, value in params.items() if name != "smoothing"}
+        if params.get("teacher", self.teacher) is None and any(
+            name.startswith("teacher__") for name in params
+        ):
+            raise ValueError("teacher is None: pass teacher=TeacherClassifier(), say, to set its parameters.")
         return super().set_params(**params)
 
     def _is_special(self, name: str) -> bool:
@@ -548,10 +552,11 @@ class InstanceSmoothedClassifier(CalibratedNet):
         parameters = self.get_params(deep=False)
         kept = {name: value for name, value in parameters.items() if name in names or name not in own}
         callbacks, dropped = _without_writers(self.callbacks)
+        gone = [f"callbacks__{name}" for name in dropped]
         kept = {
             name: value
             for name, value in kept.items()
-            if not any(name.startswith(f"callbacks__{callback}") for callback in dropped)
+            if name not in gone and not name.startswith(tuple(f"{callback}__" for callback in gone))
         }
         kept |= {
             "callbacks": callbacks,

@@ -266,6 +266,8 @@ def test_parameters_of_the_teacher_are_reached_by_name(student, table):
     )
     assert (clf.teacher.C, clf.teacher.tol) == (0.5, 0.1)
     assert clf.get_params()["teacher__C"] == 0.5
+    with pytest.raises(ValueError, match="teacher is None: pass teacher="):
+        student().set_params(teacher__C=0.5)
 
 
 # --- online -------------------------------------------------------------------------------------------
