@@ -109,7 +109,8 @@ def interleaved(contenders, repetitions):
 def print_rows(title, seconds, reference):
     """Print one line for each contender."""
     for name, value in seconds.items():
-        print(f"{title:<26} {name:<38} {1000 * value:9.1f} ms   {value / seconds[reference]:6.2f}x")
+        ratio = value / seconds[reference]
+        print(f"{title:<26} {name:<38} {1000 * value:9.1f} ms   {ratio:6.2f}x", flush=True)
 
 
 def compare_fit_and_predict(batch_size, epochs, repetitions, data):

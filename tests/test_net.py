@@ -1,25 +1,12 @@
-"""The training loop: best epoch, seeds, callbacks, partial_fit, saving."""
+"""The training loop: best epoch, seeds, parameters, partial_fit."""
 
 import inspect
-import pickle
-import subprocess
-import sys
 
-import joblib
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
 from sklearn.metrics import log_loss
-from skorch.callbacks import (
-    BatchScoring,
-    Callback,
-    Checkpoint,
-    EarlyStopping,
-    EpochScoring,
-    LRScheduler,
-    TrainEndCheckpoint,
-)
 from torch import nn
 
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
@@ -39,11 +26,6 @@ class DropoutNet(nn.Module):
 
     def forward(self, X):
         return self.layers(X)
-
-
-class AlwaysInterrupt(Callback):
-    def on_batch_end(self, net, **kwargs):
-        raise KeyboardInterrupt
 
 
 def held_out(clf, X, y):
@@ -213,92 +195,6 @@ def test_a_validation_batch_without_weight_counts_nothing(teacher, table):
     assert clf.history[int(best), "valid_acc"] == pytest.approx(accuracy)
 
 
-# --- callbacks ----------------------------------------------------------------------------------------
-
-
-def test_epoch_scoring_sees_labels_as_the_user_wrote_them(student, table):
-    X, y = table
-    seen = []
-
-    def share_of_ants(net, X, y):
-        seen.extend(y)
-        return float(np.mean(net.predict(X) == "ant"))
-
-    clf = student(
-        callbacks=[
-            EpochScoring("accuracy", lower_is_better=False, name="my_acc"),
-            EpochScoring("neg_log_loss", lower_is_better=False, name="my_loss"),
-            EpochScoring("accuracy", lower_is_better=False, name="train_acc", on_train=True),
-            EpochScoring(share_of_ants, name="ants"),
-            BatchScoring("accuracy", lower_is_better=False, name="batch_acc"),
-        ]
-    ).fit(X, y)
-    assert set(seen) == set(y)
-    np.testing.assert_allclose(clf.history[:, "my_acc"], clf.history[:, "valid_acc"])
-    np.testing.assert_allclose(clf.history[:, "batch_acc"], clf.history[:, "valid_acc"])
-    np.testing.assert_allclose(clf.history[:, "my_loss"], -np.array(clf.history[:, "valid_loss"]), rtol=1e-6)
-    assert all(0 < value < 1 for value in clf.history[:, "train_acc"])
-
-
-def test_listening_callbacks_change_nothing_but_the_history(student, table):
-    X, y = table
-    heard = student(callbacks=[EpochScoring("accuracy", name="my_acc")]).fit(X, y)
-    alone = student().fit(X, y)
-    np.testing.assert_array_equal(heard.predict_proba(X), alone.predict_proba(X))
-    for name in ("train_loss", "valid_loss", "valid_acc"):
-        np.testing.assert_allclose(heard.history[:, name], alone.history[:, name], rtol=1e-12)
-    assert heard.history[-1, "batches", 0].keys() == alone.history[-1, "batches", 0].keys()
-
-
-def test_early_stopping_stops_and_the_best_epoch_is_restored(teacher, table):
-    X, y = table
-    clf = teacher(max_epochs=200, lr=0.05, callbacks=[EarlyStopping(patience=4, sink=lambda _: None)]).fit(
-        X, y
-    )
-    assert len(clf.history) < 200
-    by_hand = teacher(max_epochs=int(np.argmin(clf.history[:, "valid_loss"])) + 1, lr=0.05).fit(X, y)
-    np.testing.assert_array_equal(clf.predict_proba(X), by_hand.predict_proba(X))
-
-
-def test_a_users_interrupt_ends_the_fit_with_an_error(teacher, table):
-    clf = teacher(callbacks=[AlwaysInterrupt()])
-    with pytest.raises(KeyboardInterrupt):
-        clf.fit(*table)
-    assert not hasattr(clf, "classes_")
-
-
-def test_a_learning_rate_schedule_works(teacher, table):
-    X, y = table
-    scheduled = teacher(callbacks=[LRScheduler("StepLR", step_size=1, gamma=0.1)]).fit(X, y)
-    assert scheduled.history[:, "event_lr"] == pytest.approx([0.01 * 0.1**i for i in range(5)])
-
-
-def test_a_checkpoint_is_written_by_the_student_only(student, table, tmp_path):
-    X, y = table
-    named = ("saver", Checkpoint(dirname=str(tmp_path)))
-    clf = student(
-        callbacks=[named, TrainEndCheckpoint(dirname=str(tmp_path))], callbacks__saver__f_criterion=None
-    )
-    clf.fit(X, y)
-    assert "saver" not in dict(clf.teacher_.callbacks_)
-    assert (tmp_path / "params.pt").exists()
-    state = torch.load(tmp_path / "params.pt", weights_only=True)
-    assert torch.equal(state["layers.1.weight"], clf.module_.state_dict()["layers.1.weight"])
-
-
-def test_a_checkpoint_that_cannot_be_written_says_so(teacher, table, tmp_path):
-    file = tmp_path / "file"
-    file.write_text("")
-    with pytest.warns(UserWarning, match="Could not save parameters"):
-        teacher(callbacks=[Checkpoint(f_params=str(file / "params.pt"))], max_epochs=1).fit(*table)
-
-
-def test_nothing_is_written_to_the_working_directory(student, table, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    student().fit(*table)
-    assert not list(tmp_path.iterdir())
-
-
 # --- going on -----------------------------------------------------------------------------------------
 
 
@@ -348,26 +244,3 @@ def test_warm_start_goes_on_and_a_cold_start_begins_again(teacher, table):
     warm = teacher(warm_start=True).fit(X, y).fit(X, y)
     assert len(warm.history) == 10
     assert len(teacher().fit(X, y).fit(X, y).history) == 5
-
-
-# --- saving -------------------------------------------------------------------------------------------
-
-LOAD = """
-import sys, joblib, numpy as np
-clf = joblib.load(sys.argv[1])
-np.save(sys.argv[3], clf.predict_proba(np.load(sys.argv[2])))
-"""
-
-
-@pytest.mark.parametrize("dump", [joblib.dump, lambda clf, file: file.write_bytes(pickle.dumps(clf))])
-def test_a_pickle_predicts_the_same_in_a_new_process(student, table, tmp_path, dump):
-    X, y = table
-    clf = student(device="auto").fit(X, y)
-    dump(clf, tmp_path / "clf.pkl")
-    np.save(tmp_path / "X.npy", X)
-    files = [str(tmp_path / name) for name in ("clf.pkl", "X.npy", "proba.npy")]
-    subprocess.run([sys.executable, "-c", LOAD, *files], check=True)
-    np.testing.assert_array_equal(np.load(files[2]), clf.predict_proba(X))
-    again = pickle.loads(pickle.dumps(clf))
-    assert again.device == "auto"
-    assert again.temperature_ == clf.temperature_

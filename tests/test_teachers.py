@@ -106,15 +106,6 @@ def test_a_rule_that_smooths_nothing_gives_the_hard_label_network(student, table
         np.testing.assert_array_equal(student(smoothing=smoothing).fit(X, y).predict_proba(X), hard)
 
 
-def test_a_uniform_teacher_gives_what_an_infinite_temperature_gives_and_a_real_one_does_not(student, table):
-    X, y = table
-    uniform = student(smoothing="ils2").fit(X, y, teacher_proba=np.full((len(y), 3), 1 / 3))
-    infinite = student(smoothing=ILS2(temperature=1e9)).fit(X, y)
-    real = student(smoothing="ils2").fit(X, y)
-    np.testing.assert_allclose(uniform.predict_proba(X), infinite.predict_proba(X), atol=1e-3)
-    assert abs(real.predict_proba(X) - uniform.predict_proba(X)).max() > 1e-2
-
-
 def test_the_rule_sees_the_teachers_logits_over_its_temperature(student, table):
     X, y = table
     clf = student().fit(X, y)
