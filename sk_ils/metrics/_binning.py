@@ -1,5 +1,6 @@
 """The binning core: exact right-closed bins, their float64 sums, and the error they make."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -14,6 +15,7 @@ __all__ = [
     "Norm",
     "Strategy",
     "bin_error",
+    "classwise_index",
     "classwise_sums",
     "curve_sums",
     "make_bins",
@@ -132,23 +134,43 @@ def curve_sums(
 
 def classwise_sums(predictions: Predictions, n_bins: int, strategy: Strategy) -> BinSums:
     """Return the sums of all one-vs-rest curves, arrays of shape (n_classes, n_bins)."""
-    n_classes = len(predictions.labels)
-    sums = BinSums(*np.zeros((3, n_classes, n_bins)))
+    sums = BinSums(*np.zeros((3, len(predictions.labels), n_bins)))
     if strategy == "uniform":
         bins = _uniform_bins(n_bins, predictions.proba.dtype)
         for chunk in predictions.chunks():
             _add_chunk(sums, chunk, bins)
         return sums
+    for k, values in _columns(predictions):
+        bins = make_bins(values, predictions.weight, n_bins, strategy)
+        curve = curve_sums(values, predictions.codes == k, predictions.weight, bins)
+        for total, part in zip(sums, curve, strict=True):
+            total[k] = part
+    return sums
+
+
+def classwise_index(predictions: Predictions, n_bins: int, strategy: Strategy) -> NDArray[Any]:
+    """Return the number of each probability's bin, shape (n_samples, n_classes)."""
+    index = np.empty(predictions.proba.shape, dtype=np.min_scalar_type(n_bins - 1))
+    if strategy == "uniform":
+        bins = _uniform_bins(n_bins, predictions.proba.dtype)
+        start = 0
+        for proba, _, _ in predictions.chunks():
+            index[start : start + len(proba)] = bins.index(proba.astype(np.float64))
+            start += len(proba)
+        return index
+    for k, values in _columns(predictions):
+        bins = make_bins(values, predictions.weight, n_bins, strategy)
+        index[:, k] = bins.index(values.astype(np.float64))
+    return index
+
+
+def _columns(predictions: Predictions) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield each class's probabilities, checked and clipped."""
     for _ in predictions.chunks():
         pass  # refuse bad rows before any column is sorted
-    for first in range(0, n_classes, _BLOCK_COLUMNS):
+    for first in range(0, len(predictions.labels), _BLOCK_COLUMNS):
         block = predictions.proba[:, first : first + _BLOCK_COLUMNS].T.clip(0, 1)
-        for k, values in enumerate(np.ascontiguousarray(block), start=first):
-            bins = make_bins(values, predictions.weight, n_bins, strategy)
-            curve = curve_sums(values, predictions.codes == k, predictions.weight, bins)
-            for total, part in zip(sums, curve, strict=True):
-                total[k] = part
-    return sums
+        yield from enumerate(np.ascontiguousarray(block), start=first)
 
 
 def _add_chunk(sums: BinSums, chunk: Chunk, bins: Bins) -> None:

@@ -36,11 +36,13 @@ class Predictions:
     labels: NDArray[Any]  # (n_classes,), the class of each column
     weight: NDArray[np.float64] | None  # (n_samples,)
 
-    def chunks(self) -> Iterator[Chunk]:
+    def chunks(self, max_rows: int | None = None) -> Iterator[Chunk]:
         """Yield checked chunks in row order; raise ValueError at rows that are no probabilities."""
         n_samples, n_classes = self.proba.shape
         tolerance = _tolerance(self.proba.dtype)
         n_rows = max(1, _CHUNK_SIZE // n_classes)
+        if max_rows is not None:
+            n_rows = min(n_rows, max_rows)
         for start in range(0, n_samples, n_rows):
             rows = slice(start, start + n_rows)
             proba = _checked_rows(np.ascontiguousarray(self.proba[rows]), start, tolerance)

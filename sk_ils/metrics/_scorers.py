@@ -1,0 +1,243 @@
+"""Scorers for the `scoring` argument of scikit-learn's searches and cross-validation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn import get_config
+from sklearn.metrics import make_scorer
+from sklearn.utils.metadata_routing import MetadataRequest
+
+from sk_ils.metrics._binning import Norm, Strategy
+from sk_ils.metrics._errors import classwise_calibration_error, expected_calibration_error
+from sk_ils.metrics._predictions import check_predictions
+from sk_ils.metrics._scores import row_scores
+
+__all__ = [
+    "CalibrationScorer",
+    "calibration_scoring",
+    "neg_classwise_calibration_error_scorer",
+    "neg_expected_calibration_error_scorer",
+]
+
+Scorer = Callable[..., float]
+
+neg_expected_calibration_error_scorer: Scorer = make_scorer(
+    expected_calibration_error, response_method="predict_proba", greater_is_better=False
+)
+neg_classwise_calibration_error_scorer: Scorer = make_scorer(
+    classwise_calibration_error, response_method="predict_proba", greater_is_better=False
+)
+
+
+def calibration_scoring(labels: ArrayLike | None = None, n_bins: int = 15) -> dict[str, Scorer]:
+    """Return the scorers of accuracy, both proper scores and both calibration errors.
+
+    The dict is meant for `scoring=`. scikit-learn asks the estimator for its probabilities once for
+    all of them.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_classes,), default=None
+        All classes, sorted, as in a fitted classifier's `classes_`. None takes them from each
+        fold's `y_true`, and raises where a fold lacks a class; :class:`CalibrationScorer` needs no
+        such list.
+
+    n_bins : int, default=15
+        Number of bins of the calibration errors.
+
+    Returns
+    -------
+    scoring : dict of str -> callable
+        Keys "accuracy", "neg_log_loss" (nats), "neg_brier_score" (the sum over classes, -2 to 0),
+        "neg_expected_calibration_error" and "neg_classwise_calibration_error". Greater is better
+        for each. Each reads the probabilities, and takes `sample_weight` where metadata routing
+        requests it.
+
+    See Also
+    --------
+    CalibrationScorer : The same numbers from one callable that knows the estimator's classes.
+
+    Notes
+    -----
+    A calibration error alone is no criterion to choose a model by: predicting the classes'
+    frequencies for every row makes it 0. Choose by a proper score (``refit="neg_log_loss"``), and
+    read the calibration errors beside it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sk_ils.metrics import calibration_scoring
+    >>> X, y = load_iris(return_X_y=True)
+    >>> search = GridSearchCV(
+    ...     LogisticRegression(max_iter=1000),
+    ...     {"C": [0.01, 1, 100]},
+    ...     scoring=calibration_scoring(),
+    ...     refit="neg_log_loss",
+    ... ).fit(X, y)
+    >>> search.cv_results_["mean_test_neg_expected_calibration_error"].round(2)
+    array([-0.31, -0.1 , -0.04])
+    """
+    functions: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+        "accuracy": (_mean_score, {"score": "accuracy"}),
+        "neg_log_loss": (_mean_score, {"score": "cross_entropy", "greater_is_better": False}),
+        "neg_brier_score": (_mean_score, {"score": "brier_score", "greater_is_better": False}),
+        "neg_expected_calibration_error": (
+            expected_calibration_error,
+            {"greater_is_better": False, "n_bins": n_bins},
+        ),
+        "neg_classwise_calibration_error": (
+            classwise_calibration_error,
+            {"greater_is_better": False, "n_bins": n_bins},
+        ),
+    }
+    return {
+        name: make_scorer(function, response_method="predict_proba", labels=labels, **options)
+        for name, (function, options) in functions.items()
+    }
+
+
+@dataclass(kw_only=True)
+class CalibrationScorer:
+    """Score a classifier's probabilities in one call, with the classes that it knows.
+
+    An instance is a callable for `scoring=` that returns a dict. It asks for the probabilities
+    once, and takes the classes from ``estimator.classes_``, so that folds without some class do not
+    fail. A class that the estimator has never seen has the probability 0 in all rows.
+
+    Parameters
+    ----------
+    n_bins : int, default=15
+        Number of bins of the calibration errors.
+
+    strategy : {"uniform", "quantile"}, default="uniform"
+        How the bins are cut; see :func:`expected_calibration_error`.
+
+    norm : {"l1", "l2", "max"}, default="l1"
+        How the bins' distances are summed up; see :func:`expected_calibration_error`.
+
+    See Also
+    --------
+    calibration_scoring : A dict of single scorers, with notes on choosing a model by them.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import KFold, cross_validate
+    >>> from sk_ils.metrics import CalibrationScorer
+    >>> X, y = load_iris(return_X_y=True)  # sorted by class: each fold lacks some
+    >>> scores = cross_validate(
+    ...     LogisticRegression(max_iter=1000), X, y, cv=KFold(5), scoring=CalibrationScorer()
+    ... )
+    >>> scores["test_neg_expected_calibration_error"].round(2)
+    array([-0.06, -0.09, -0.19, -0.1 , -0.12])
+    """
+
+    n_bins: int = 15
+    strategy: Strategy = "uniform"
+    norm: Norm = "l1"
+    _sample_weight_request: bool | str | None = field(default=None, init=False, repr=False)
+
+    def __call__(
+        self, estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> dict[str, float]:
+        """Score the estimator on rows that it has not been fitted on.
+
+        Parameters
+        ----------
+        estimator : classifier
+            Fitted, with `predict_proba` and `classes_`.
+
+        X : array-like
+            Whatever the estimator predicts from.
+
+        y : array-like of shape (n_samples,)
+            True labels.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        scores : dict of str -> float
+            The keys of :func:`calibration_scoring`; greater is better for each.
+        """
+        y_proba, labels = _with_unseen_classes(
+            estimator.predict_proba(X), np.asarray(estimator.classes_), np.asarray(y)
+        )
+        rows: dict[str, Any] = {"labels": labels, "sample_weight": sample_weight}
+        bins: dict[str, Any] = {"n_bins": self.n_bins, "strategy": self.strategy, "norm": self.norm}
+        return {
+            "accuracy": _mean_score(y, y_proba, score="accuracy", **rows),
+            "neg_log_loss": -_mean_score(y, y_proba, score="cross_entropy", **rows),
+            "neg_brier_score": -_mean_score(y, y_proba, score="brier_score", **rows),
+            "neg_expected_calibration_error": -expected_calibration_error(
+                y, y_proba, **rows, **bins
+            ),
+            "neg_classwise_calibration_error": -float(
+                classwise_calibration_error(y, y_proba, **rows, **bins)
+            ),
+        }
+
+    def set_score_request(self, *, sample_weight: bool | str | None) -> Self:
+        """Set whether metadata routing shall pass `sample_weight` to the scorer.
+
+        Parameters
+        ----------
+        sample_weight : bool, str or None
+            True requests it, False refuses it, None raises if it is given, and a name requests the
+            metadata of that name.
+
+        Returns
+        -------
+        self : CalibrationScorer
+            The scorer itself.
+        """
+        if not get_config()["enable_metadata_routing"]:
+            raise RuntimeError(
+                "Requests need metadata routing: call "
+                "sklearn.set_config(enable_metadata_routing=True) first."
+            )
+        self._sample_weight_request = sample_weight
+        return self
+
+    def get_metadata_routing(self) -> MetadataRequest:
+        """Return the scorer's metadata request, for scikit-learn."""
+        request = MetadataRequest(owner=self)
+        request.score.add_request(param="sample_weight", alias=self._sample_weight_request)
+        return request
+
+
+def _with_unseen_classes(
+    y_proba: ArrayLike, classes: NDArray[Any], y: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Append a column of zeros for each class of y that the estimator does not know."""
+    proba = np.asarray(y_proba)
+    unseen = np.setdiff1d(y, classes)
+    if len(unseen) == 0:
+        return proba, classes
+    zeros = np.zeros((len(proba), len(unseen)), dtype=proba.dtype)
+    return np.hstack((proba, zeros)), np.concatenate((classes, unseen))
+
+
+def _mean_score(
+    y_true: ArrayLike,
+    y_proba: ArrayLike,
+    *,
+    score: str,
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    """Return the mean of one of the row scores.
+
+    scikit-learn's functions sort the labels, halve the Brier score of two classes, or need the
+    predicted labels, which would cost another prediction.
+    """
+    predictions = check_predictions(y_true, y_proba, labels=labels, sample_weight=sample_weight)
+    rows = row_scores(predictions)._asdict()[score]
+    return float(np.average(rows, weights=predictions.weight))
