@@ -13,6 +13,13 @@ from skorch.callbacks import EpochScoring
 from torch.utils.data import TensorDataset
 
 from sk_ils import net as net_module
+from sk_ils.metrics import (
+    CalibrationScorer,
+    calibration_report,
+    calibration_scoring,
+    neg_classwise_calibration_error_scorer,
+    neg_expected_calibration_error_scorer,
+)
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -121,6 +128,23 @@ def test_scikit_learns_tools_work_on_the_gpu(student, table):
         np.testing.assert_allclose(calibrated.predict_proba(X).sum(axis=1), 1)
     clf = student(device="cuda").fit(X, y == "ant")
     calibration_curve(y == "ant", clf.predict_proba(X)[:, 1])
+
+
+def test_scorers_and_report_read_a_network_of_the_gpu(student, table):
+    X, y = table
+    callbacks = [
+        EpochScoring(scorer, lower_is_better=False, name=name)
+        for name, scorer in (
+            ("ece", neg_expected_calibration_error_scorer),
+            ("classwise", neg_classwise_calibration_error_scorer),
+        )
+    ]
+    clf = student(device="cuda", callbacks=callbacks).fit(X, y)
+    assert np.isfinite(clf.history[:, ("ece", "classwise")]).all()
+    for name, scorer in calibration_scoring().items():
+        assert scorer(clf, X, y) == pytest.approx(CalibrationScorer()(clf, X, y)[name], abs=1e-6)
+    report = calibration_report(y, clf.predict_proba(X), n_resamples=50, random_state=0)
+    assert report["accuracy"].value == pytest.approx(clf.score(X, y))
 
 
 def test_a_module_with_dropout_repeats_itself_with_the_same_seed(teacher, table):

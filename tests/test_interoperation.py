@@ -18,6 +18,7 @@ from sklearn.metrics import get_scorer, log_loss
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
+    KFold,
     StratifiedKFold,
     cross_val_predict,
     cross_val_score,
@@ -34,8 +35,17 @@ from skorch.callbacks import (
     LRScheduler,
     TrainEndCheckpoint,
 )
+from skorch.dataset import Dataset
+from skorch.helper import predefined_split
 
 from sk_ils import InstanceSmoothedClassifier
+from sk_ils.metrics import (
+    CalibrationScorer,
+    classwise_calibration_error,
+    expected_calibration_error,
+    neg_classwise_calibration_error_scorer,
+    neg_expected_calibration_error_scorer,
+)
 from sk_ils.smoothing import ILS1, ILS2
 
 
@@ -114,19 +124,24 @@ def test_scikit_learns_calibrators_work_on_fitted_and_unfitted_networks(student,
         assert (calibrated.predict(X) == y).mean() > 0.6
 
 
-@pytest.mark.parametrize("classes", [2, 3])
-def test_scikit_learns_temperature_finds_nothing_left_to_scale(student, table, classes):
-    """Scaled on the same rows, log-probabilities need no further temperature, also where they saturate."""
+@pytest.mark.parametrize(
+    ("method", "classes"), [("temperature", 2), ("temperature", 3), ("sigmoid", 2), ("isotonic", 2)]
+)
+def test_calibrators_are_exact_where_float32_probabilities_saturate(student, table, method, classes):
+    """A network that is a thousand times as sure calibrates to the same probabilities.
+
+    Sharpened so, its float32 probabilities are 0 and 1 in most rows, and tell nothing any more.
+    """
     X, y = table
     y = y if classes == 3 else np.where(y == "cat", "bee", y)
     clf = student(max_epochs=30, train_split=None).fit(X, y)
+    probabilities = []
     for sharpness in (1, 1e-3):
-        clf.temperature_ = sharpness  # 1e-3: float32 probabilities are 0 and 1
-        calibrated = CalibratedClassifierCV(FrozenEstimator(clf), method="temperature").fit(X, y)
-        proba = calibrated.predict_proba(X)
-        if sharpness == 1:
-            reference = proba
-    np.testing.assert_allclose(proba, reference, atol=1e-3)
+        clf.temperature_ = sharpness
+        calibrated = CalibratedClassifierCV(FrozenEstimator(clf), method=method).fit(X, y)
+        probabilities.append(calibrated.predict_proba(X))
+    assert (np.unique(clf.predict_proba(X).astype(np.float32), return_counts=True)[1] > 50).any()
+    np.testing.assert_allclose(*probabilities, atol=1e-3)
 
 
 def test_ensembles_clone_and_train_it(student, table):
@@ -255,6 +270,46 @@ def test_a_pickle_predicts_the_same_in_a_new_process(student, table, tmp_path, d
     again = pickle.loads(pickle.dumps(clf))
     assert again.device == "auto"
     assert again.temperature_ == clf.temperature_
+
+
+# --- our own metrics ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_epoch_scoring_takes_the_calibration_scorers(student, table, classes):
+    X, y = table
+    y = y if classes == 3 else np.where(y == "cat", "bee", y)
+    scorers = {
+        "ece": (neg_expected_calibration_error_scorer, expected_calibration_error),
+        "classwise": (neg_classwise_calibration_error_scorer, classwise_calibration_error),
+    }
+    clf = student(
+        train_split=predefined_split(Dataset(X[:80].astype(np.float32), y[:80])),
+        temperature_scaling=False,
+        callbacks=[
+            EpochScoring(scorer, lower_is_better=False, name=name) for name, (scorer, _) in scorers.items()
+        ],
+    ).fit(X[80:], y[80:])
+    best = int(np.argmin(clf.history[:, "valid_loss"]))
+    for name, (_, error) in scorers.items():
+        expected = error(y[:80], clf.predict_proba(X[:80]))
+        assert clf.history[best, name] == pytest.approx(-expected, abs=1e-5)
+
+
+def test_a_search_scores_calibration_also_where_a_fold_lacks_a_class(student, table):
+    X, y = table
+    order = np.argsort(y == "ant", kind="stable")  # one fold of ants only
+    search = GridSearchCV(
+        student(smoothing="ils2"),
+        {"smoothing__epsilon": [0.01, 0.5]},
+        scoring=CalibrationScorer(),
+        cv=KFold(3),
+        refit="neg_log_loss",
+    ).fit(X[order], y[order])
+    for name in CalibrationScorer()(search.best_estimator_, X, y):
+        scores = search.cv_results_[f"mean_test_{name}"]
+        assert np.isfinite(scores).all()
+        assert scores[0] != scores[1]
 
 
 # --- metadata -----------------------------------------------------------------------------------------
