@@ -1,6 +1,6 @@
 """Time and memory of the calibration errors beside torchmetrics and netcal.
 
-Run ``python benchmarks/metrics.py`` (needs the extra ``benchmarks``; memory is read on Linux only). Prints one
+Run ``python benchmarks/metrics.py`` (needs the extra ``benchmarks``; reads memory on Linux only). Prints one
 table: medians over interleaved repetitions in one process and one thread, as multiples of sk_ils at the
 same size, and the largest memory that a call takes beyond what was there before. Where a library has no
 class-wise form, its binary error is taken column by column.
