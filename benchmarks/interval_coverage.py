@@ -37,9 +37,7 @@ def true_metrics(temperature):
         "cross_entropy": -(q * np.log(p)).sum(axis=1).mean(),
         "brier_score": ((p**2).sum(axis=1) - 2 * (p * q).sum(axis=1) + 1).mean(),
         "expected_calibration_error": binned_gap(confidence, accuracy),
-        "classwise_calibration_error": np.mean(
-            [binned_gap(p[:, k], q[:, k]) for k in range(N_CLASSES)]
-        ),
+        "classwise_calibration_error": np.mean([binned_gap(p[:, k], q[:, k]) for k in range(N_CLASSES)]),
     }
 
 
@@ -70,9 +68,7 @@ def main(n_draws=400):
             )
             for name, estimate in report.items():
                 held[name] += estimate.low <= truth[name] <= estimate.high
-                within[name] += estimate.null_high is not None and (
-                    estimate.value <= estimate.null_high
-                )
+                within[name] += estimate.null_high is not None and (estimate.value <= estimate.null_high)
         print(f"{n_samples} rows, true ECE {truth['expected_calibration_error']:.3f}")
         for name in truth:
             null = f"[{within[name] / n_draws:.3f}]" if name.endswith("error") else ""

@@ -8,7 +8,10 @@ from typing import Any
 
 __version__ = "0.1.0.dev0"
 
-_MODULE_OF: dict[str, str] = {}
+_MODULE_OF: dict[str, str] = {
+    "InstanceSmoothedClassifier": "classifiers",
+    "TeacherClassifier": "classifiers",
+}
 
 __all__ = ["__version__", *_MODULE_OF]
 

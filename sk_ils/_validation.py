@@ -1,17 +1,34 @@
 """The one door to scikit-learn's private helpers, so that one file changes when they do."""
 
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import (
+    HasMethods,
     Interval,
     InvalidParameterError,
+    Options,
     StrOptions,
     validate_parameter_constraints,
 )
-from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import _check_sample_weight
 
 __all__ = [
+    "HasMethods",
     "Interval",
     "InvalidParameterError",
+    "Options",
     "StrOptions",
     "check_sample_weight",
+    "safe_indexing",
     "validate_parameter_constraints",
 ]
+
+
+def check_sample_weight(sample_weight: ArrayLike | None, X: Any, **kwargs: Any) -> NDArray[Any]:
+    """Return weights, one for each row of X, not all of them zero (scikit-learn 1.8 does not look)."""
+    weight = _check_sample_weight(sample_weight, X, **kwargs)
+    if not weight.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weight

@@ -127,9 +127,7 @@ def test_maximum_error_is_the_largest_gap_of_scikit_learns_curve(strategy):
     p = rng.permutation(np.linspace(0.0005, 0.9995, 1001))
     y = (rng.random(1001) < p**2).astype(int)
     frequency, mean = calibration_curve(y, p, n_bins=10, strategy=strategy)
-    error = classwise_calibration_error(
-        y, p, n_bins=10, strategy=strategy, norm="max", average=None
-    )[1]
+    error = classwise_calibration_error(y, p, n_bins=10, strategy=strategy, norm="max", average=None)[1]
     # Where a quantile falls between two rows, scikit-learn interpolates: one row may change bins.
     tolerance = 1e-12 if strategy == "uniform" else 0.02
     assert error == pytest.approx(np.abs(frequency - mean).max(), abs=tolerance)
@@ -145,9 +143,7 @@ def test_edges_are_exact_for_every_number_of_bins(dtype):
         edges = np.array([float(Fraction(i, n_bins)) for i in range(n_bins + 1)]).astype(dtype)
         p = np.concatenate([edges, np.nextafter(edges, dtype(0)), np.nextafter(edges, dtype(1))])
         y = rng.integers(2, size=len(p))
-        ours = classwise_calibration_error(
-            y, p, labels=[0, 1], n_bins=n_bins, norm="l2", average=None
-        )[1]
+        ours = classwise_calibration_error(y, p, labels=[0, 1], n_bins=n_bins, norm="l2", average=None)[1]
         expected = reference_error(p, y, np.ones(len(p)), n_bins, "uniform", "l2")
         assert ours == pytest.approx(expected, abs=1e-9), n_bins
 
@@ -270,10 +266,7 @@ def test_weights_equal_repetitions(data, opts, debias):
 def test_scale_of_the_weights_does_not_matter(data, opts):
     y, p, w = data
     for error in ERRORS:
-        a, b = (
-            error(y, p, labels=range(p.shape[1]), sample_weight=s * w, **opts)
-            for s in (1, 2.0**-30)
-        )
+        a, b = (error(y, p, labels=range(p.shape[1]), sample_weight=s * w, **opts) for s in (1, 2.0**-30))
         assert a == pytest.approx(b, abs=1e-12)
 
 
@@ -454,9 +447,7 @@ def test_round_off_is_accepted_and_clipped(error, dtype):
     eps = np.finfo(dtype).eps
     rounded = p + np.array([[eps, -eps], [-eps, eps], [0, 0]], dtype=dtype)
     for strategy in "uniform", "quantile":
-        assert error(y, rounded, strategy=strategy, norm="max") == error(
-            y, p, strategy=strategy, norm="max"
-        )
+        assert error(y, rounded, strategy=strategy, norm="max") == error(y, p, strategy=strategy, norm="max")
     assert error(y, rounded) == exact
     assert error(y, rounded[:, 1]) == exact
     beyond = 2 * np.sqrt(eps)

@@ -75,9 +75,7 @@ def test_intervals_agree_with_a_plain_bootstrap(n, n_classes, strategy):
     cells = []
     for values in columns:
         shares = np.arange(1, 15) / 15
-        edges = (
-            shares if strategy == "uniform" else np.quantile(values, shares, method="inverted_cdf")
-        )
+        edges = shares if strategy == "uniform" else np.quantile(values, shares, method="inverted_cdf")
         cells.append(np.searchsorted(edges, values))
     rng = np.random.default_rng(1)
     draws = {name: [] for name in METRICS}
@@ -112,9 +110,7 @@ def test_null_level_agrees_with_labels_drawn_from_the_probabilities(n, n_classes
     for _ in range(1000):
         drawn = (rng.random((n, 1)) > p.cumsum(axis=1)[:, :-1]).sum(axis=1)
         draws["expected_calibration_error"].append(expected_calibration_error(drawn, p, **options))
-        draws["classwise_calibration_error"].append(
-            classwise_calibration_error(drawn, p, **options)
-        )
+        draws["classwise_calibration_error"].append(classwise_calibration_error(drawn, p, **options))
     for name in ERRORS:
         tolerance = 0.35 * np.std(draws[name])
         median, high = np.quantile(draws[name], [0.5, 0.95])
@@ -136,8 +132,7 @@ def test_several_models_are_compared_on_the_same_resamples():
         assert report["same"][name] == report["a"][name]
     # Pairing narrows the interval of the difference.
     widths = [
-        estimate.high - estimate.low
-        for estimate in (report[key]["accuracy"] for key in ("a", "b", "b - a"))
+        estimate.high - estimate.low for estimate in (report[key]["accuracy"] for key in ("a", "b", "b - a"))
     ]
     assert widths[2] < 0.5 * max(widths[:2])
     # One model alone has the same numbers.
@@ -251,9 +246,7 @@ def test_calibrated_data_lie_within_their_null_level(n, n_classes):
     within = dict.fromkeys(ERRORS, 0)
     for draw in range(n_draws):
         y, p = simulate(n, n_classes, seed=draw)
-        report = calibration_report(
-            y, p, labels=range(n_classes), n_resamples=300, random_state=draw
-        )
+        report = calibration_report(y, p, labels=range(n_classes), n_resamples=300, random_state=draw)
         for name in ERRORS:
             within[name] += report[name].value <= report[name].null_high
     for name in ERRORS:
@@ -287,8 +280,6 @@ def test_intervals_of_scores_and_their_differences_reach_the_nominal_coverage():
         )
         for model, values in truth.items():
             estimates = [report[model][name] for name in SCORES]
-            held[model] += [
-                e.low <= value <= e.high for e, value in zip(estimates, values, strict=True)
-            ]
+            held[model] += [e.low <= value <= e.high for e, value in zip(estimates, values, strict=True)]
     coverage = np.concatenate([held["a"], held["b"], held["b - a"]]) / n_draws
     np.testing.assert_allclose(coverage, 0.9, atol=0.03)

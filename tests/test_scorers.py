@@ -97,9 +97,7 @@ def test_folds_may_lack_any_class():
     X, y = rng.standard_normal((90, 2)), np.repeat(["a", "b", "c"], 30)
     clf = RandomForestClassifier(n_estimators=5, random_state=0)
     # Without shuffling, each fold tests one class, which the estimator has never seen.
-    scores = cross_validate(
-        clf, X, y, cv=KFold(3), scoring=CalibrationScorer(), error_score="raise"
-    )
+    scores = cross_validate(clf, X, y, cv=KFold(3), scoring=CalibrationScorer(), error_score="raise")
     assert (scores["test_accuracy"] == 0).all()
     np.testing.assert_array_less(-1, scores["test_neg_expected_calibration_error"])
     # Tested on one known class only.
@@ -127,9 +125,7 @@ def test_single_scorers_take_absent_classes_from_labels():
     X, y = np.random.default_rng(0).standard_normal((60, 2)), np.repeat([1, 2, 3], 20)
     clf = GaussianNB().fit(X, y)
     for name, scorer in calibration_scoring(labels=[1, 2, 3]).items():
-        assert scorer(clf, X[:40], y[:40]) == pytest.approx(
-            CalibrationScorer()(clf, X[:40], y[:40])[name]
-        )
+        assert scorer(clf, X[:40], y[:40]) == pytest.approx(CalibrationScorer()(clf, X[:40], y[:40])[name])
     with pytest.raises(ValueError, match="Pass labels="):
         neg_expected_calibration_error_scorer(clf, X[:40], y[:40])
 
@@ -204,7 +200,5 @@ def test_scorers_can_be_pickled_and_shown(data):
     clf = LogisticRegression().fit(*data)
     for scorer in [*SINGLE, CalibrationScorer(n_bins=3), *calibration_scoring().values()]:
         assert pickle.loads(pickle.dumps(scorer))(clf, *data) == scorer(clf, *data)
-    assert repr(CalibrationScorer(n_bins=3)) == (
-        "CalibrationScorer(n_bins=3, strategy='uniform', norm='l1')"
-    )
+    assert repr(CalibrationScorer(n_bins=3)) == ("CalibrationScorer(n_bins=3, strategy='uniform', norm='l1')")
     assert "expected_calibration_error" in repr(neg_expected_calibration_error_scorer)

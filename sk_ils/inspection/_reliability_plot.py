@@ -80,9 +80,7 @@ def _grid_axes(n_panels: int, ax: Any) -> tuple[NDArray[Any], Any]:
     n_columns = min(4, n_panels)
     n_rows = ceil(n_panels / n_columns)
     if ax is None:
-        frame: Any = plt.figure(
-            figsize=(2.4 * n_columns + 0.8, 2.8 * n_rows + 1.1), layout="constrained"
-        )
+        frame: Any = plt.figure(figsize=(2.4 * n_columns + 0.8, 2.8 * n_rows + 1.1), layout="constrained")
     else:
         place = ax.get_subplotspec()
         if place is None:
@@ -135,7 +133,5 @@ def _draw(
     ax.vlines(curve.mean_proba, curve.low, curve.high, color=line.get_color(), linewidth=0.8)
     even = np.linspace(0, 1, len(curve.histogram) + 1)
     # Class by class nearly all rows lie in the first bin, and small panels have no room for numbers.
-    draw_histogram(
-        histogram_axes(ax), curve.histogram, even, line.get_color(), log=small, numbers=not small
-    )
+    draw_histogram(histogram_axes(ax), curve.histogram, even, line.get_color(), log=small, numbers=not small)
     return line

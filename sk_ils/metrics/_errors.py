@@ -255,9 +255,7 @@ def _check_options(
     average: Average = "macro",
 ) -> None:
     options = {"n_bins": n_bins, "strategy": strategy, "norm": norm, "debias": debias}
-    validate_parameter_constraints(
-        _CONSTRAINTS, {**options, "average": average}, caller_name=caller
-    )
+    validate_parameter_constraints(_CONSTRAINTS, {**options, "average": average}, caller_name=caller)
     if debias and norm != "l2":
         raise ValueError(
             f"debias=True is defined for the squared l2 error only: pass norm='l2', not {norm!r}."

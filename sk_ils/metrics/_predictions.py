@@ -88,9 +88,7 @@ def check_predictions(
     codes, classes = _encode(y, labels, proba.shape[1])
     weight = None
     if sample_weight is not None:
-        weight = check_sample_weight(
-            sample_weight, proba, dtype=np.float64, ensure_non_negative=True
-        )
+        weight = check_sample_weight(sample_weight, proba, dtype=np.float64, ensure_non_negative=True)
     return Predictions(proba, codes, classes, weight)
 
 

@@ -139,9 +139,7 @@ class CalibrationReport(Mapping[str, Any]):
 
     def _rows(self) -> list[list[str]]:
         """Return the cells of the table, the header first."""
-        rows = [
-            ["", "value", f"{100 * self.confidence_level:g} % interval", "null level", "debiased"]
-        ]
+        rows = [["", "value", f"{100 * self.confidence_level:g} % interval", "null level", "debiased"]]
         for model, table in self._tables.items():
             if model:
                 rows.append([model, "", "", "", ""])

@@ -132,9 +132,7 @@ def calibrated_draws(model: BinnedModel, n_resamples: int, seed: int) -> ErrorDr
     total = model.weight.sum()
     gaps = model.confidence_sums.proba[:, None] - hits
     class_gaps = model.class_sums.proba.reshape(-1, 1) - class_hits
-    return ErrorDraws(
-        np.abs(gaps).sum(axis=0) / total, np.abs(class_gaps).sum(axis=0) / n_classes / total
-    )
+    return ErrorDraws(np.abs(gaps).sum(axis=0) / total, np.abs(class_gaps).sum(axis=0) / n_classes / total)
 
 
 def _batches(predictions: Predictions, n_resamples: int) -> Iterator[tuple[slice, NDArray[Any]]]:
@@ -145,9 +143,7 @@ def _batches(predictions: Predictions, n_resamples: int) -> Iterator[tuple[slice
         start = rows.stop
 
 
-def _draw_counts(
-    rng: np.random.Generator, n_rows: int, n_draws: NDArray[np.intp]
-) -> NDArray[np.float64]:
+def _draw_counts(rng: np.random.Generator, n_rows: int, n_draws: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return how often each row is drawn, shape (n_rows, len(n_draws))."""
     n_resamples = len(n_draws)
     resample = np.repeat(np.arange(n_resamples), n_draws)
@@ -156,9 +152,7 @@ def _draw_counts(
     return counts.reshape(n_rows, n_resamples).astype(np.float64)
 
 
-def _draw_classes(
-    rng: np.random.Generator, proba: NDArray[Any], n_resamples: int
-) -> NDArray[np.intp]:
+def _draw_classes(rng: np.random.Generator, proba: NDArray[Any], n_resamples: int) -> NDArray[np.intp]:
     """Return classes drawn from the rows' probabilities, shape (n_rows, n_resamples)."""
     n_rows, n_classes = proba.shape
     cumulated = np.cumsum(proba, axis=1, dtype=np.float64)
@@ -175,9 +169,7 @@ def _draw_classes(
     return np.minimum(found.reshape(u.shape) - row * n_classes, n_classes - 1)
 
 
-def _one_hot(
-    index: NDArray[np.intp], value: NDArray[np.float64], n_bins: int
-) -> NDArray[np.float64]:
+def _one_hot(index: NDArray[np.intp], value: NDArray[np.float64], n_bins: int) -> NDArray[np.float64]:
     matrix = np.zeros((n_bins, len(index)))
     matrix[index, np.arange(len(index))] = value
     return matrix

@@ -176,9 +176,7 @@ class CalibrationScorer:
             "accuracy": _mean_score(y, y_proba, score="accuracy", **rows),
             "neg_log_loss": -_mean_score(y, y_proba, score="cross_entropy", **rows),
             "neg_brier_score": -_mean_score(y, y_proba, score="brier_score", **rows),
-            "neg_expected_calibration_error": -expected_calibration_error(
-                y, y_proba, **rows, **bins
-            ),
+            "neg_expected_calibration_error": -expected_calibration_error(y, y_proba, **rows, **bins),
             "neg_classwise_calibration_error": -float(
                 classwise_calibration_error(y, y_proba, **rows, **bins)
             ),
@@ -200,8 +198,7 @@ class CalibrationScorer:
         """
         if not get_config()["enable_metadata_routing"]:
             raise RuntimeError(
-                "Requests need metadata routing: call "
-                "sklearn.set_config(enable_metadata_routing=True) first."
+                "Requests need metadata routing: call sklearn.set_config(enable_metadata_routing=True) first."
             )
         self._sample_weight_request = sample_weight
         return self

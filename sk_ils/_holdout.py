@@ -1,0 +1,171 @@
+"""The one hold-out of a fit: which rows train, which stay out for early stopping and temperatures."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+from torch.utils.data import Dataset, Subset
+
+MIN_ROWS = 10
+
+Index = NDArray[np.int64]
+
+
+class Split(NamedTuple):
+    """Rows by index; `valid` may also be a Dataset of its own (skorch's predefined_split)."""
+
+    train: Index
+    valid: Index | Dataset | None
+
+
+def stratified_split(codes: NDArray[np.int64], fraction: float, seed: int) -> Split:
+    """Hold out a share of every class, shuffled; every class keeps a row in training.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n,)
+        Class indices.
+    fraction : float
+        Share of the rows to hold out, in (0, 1).
+    seed : int
+
+    Returns
+    -------
+    Split
+        Sorted indices; round(fraction * n) rows are held out unless too many classes have one row.
+    """
+    rng = np.random.RandomState(seed)
+    counts = np.bincount(codes)
+    # Largest remainders, so that the shares of small classes add up to the share of the whole.
+    quota = np.minimum(fraction * counts, np.maximum(counts - 1, 0))
+    take = np.floor(quota).astype(np.int64)
+    missing = round(fraction * len(codes)) - take.sum()
+    by_remainder = np.lexsort((rng.random_sample(len(counts)), take - quota))
+    room = by_remainder[take[by_remainder] < counts[by_remainder] - 1]
+    take[room[: max(missing, 0)]] += 1
+    shuffled = [rng.permutation(np.flatnonzero(codes == code)) for code in range(len(counts))]
+    valid = np.concatenate([rows[:size] for rows, size in zip(shuffled, take, strict=True)])
+    return Split(np.setdiff1d(np.arange(len(codes)), valid), np.sort(valid))
+
+
+def grouped_split(codes: NDArray[np.int64], groups: NDArray[Any], fraction: float, seed: int) -> Split:
+    """Hold out whole groups, with class shares as even as the groups allow.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n,)
+        Class indices.
+    groups : ndarray of shape (n,)
+        Group of each row.
+    fraction : float
+        Share of the rows to hold out, in (0, 1); 1 / fraction is rounded to a whole number of folds.
+    seed : int
+
+    Returns
+    -------
+    Split
+        No rows are held out if there is one group only, or one row of each class.
+    """
+    n_splits = min(max(round(1 / fraction), 2), len(np.unique(groups)), np.bincount(codes).max())
+    if n_splits < 2:
+        return Split(np.arange(len(codes)), None)
+    folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
+    return Split(*fold_indices(folds, codes, groups)[0])
+
+
+def fold_indices(folds: Any, codes: NDArray[np.int64], groups: NDArray[Any] | None) -> list[Any]:
+    """Return the (inside, outside) indices of stratified folds.
+
+    scikit-learn's warning of classes with fewer rows than folds is kept back: a class without a training row
+    is told where it matters.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        return list(folds.split(codes, codes, groups))
+
+
+def called_split(
+    train_split: Callable[..., Any], dataset: Dataset, y: NDArray[Any], groups: NDArray[Any] | None
+) -> Split:
+    """Ask a skorch train_split, which gets (dataset, y) and returns two Datasets."""
+    kwargs = {} if groups is None else {"groups": groups}
+    train, valid = train_split(dataset, y, **kwargs)
+    index = _index_in(train, dataset)
+    if index is None:
+        raise ValueError(
+            "train_split must return the Dataset that it was given, or a torch Subset of it, as the training "
+            f"part; got {type(train).__name__}."
+        )
+    valid_index = _index_in(valid, dataset) if valid is not None else None
+    return Split(index, valid if valid_index is None else valid_index)
+
+
+def _index_in(part: Any, dataset: Dataset) -> Index | None:
+    """Return which rows of the dataset a part of it holds, None if it is another dataset."""
+    if part is dataset:
+        return np.arange(len(dataset))
+    if isinstance(part, Subset) and part.dataset is dataset:
+        return np.asarray(part.indices, dtype=np.int64)
+    return None
+
+
+def hold_out(
+    train_split: float | Callable[..., Any] | None,
+    *,
+    dataset: Dataset,
+    y: NDArray[Any],
+    codes: NDArray[np.int64],
+    groups: NDArray[Any] | None,
+    weight: NDArray[np.floating] | None,
+    seed: int,
+) -> Split:
+    """Split the rows as the parameter `train_split` asks.
+
+    Parameters
+    ----------
+    train_split : float, callable or None
+        See :class:`sk_ils.TeacherClassifier`.
+    dataset : Dataset
+        What a callable splits.
+    y, codes : ndarray of shape (n,)
+        Labels and their class indices.
+    groups, weight : ndarray of shape (n,) or None
+    seed : int
+
+    Returns
+    -------
+    Split
+        Without hold-out, with a warning, if fewer than 10 rows with a positive weight were held out.
+    """
+    everything = np.arange(len(codes))
+    if train_split is None:
+        return Split(everything, None)
+    if callable(train_split):
+        split = called_split(train_split, dataset, y, groups)
+    elif groups is not None:
+        split = grouped_split(codes, groups, train_split, seed)
+    else:
+        split = stratified_split(codes, train_split, seed)
+    if split.valid is None and callable(train_split):
+        return split
+    n_valid = _n_weighted(split.valid, weight)
+    if n_valid >= MIN_ROWS:
+        return split
+    warnings.warn(
+        f"Only {n_valid} of {len(codes)} rows would be held out, fewer than {MIN_ROWS}: training goes on "
+        "without a hold-out, that is without early stopping, best epoch and temperature scaling. Pass more "
+        "rows, a larger train_split, or train_split=None to say that this is meant.",
+        stacklevel=2,
+    )
+    return Split(everything, None)
+
+
+def _n_weighted(valid: Index | Dataset | None, weight: NDArray[np.floating] | None) -> int:
+    if valid is None:
+        return 0
+    if weight is None or not isinstance(valid, np.ndarray):
+        return len(valid)  # type: ignore[arg-type]
+    return int((weight[valid] > 0).sum())

@@ -1,0 +1,204 @@
+"""Checks of X, y and metadata, and their way into tensors; errors name what to do."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d, validate_data
+from torch import Tensor
+from torch.utils.data import Dataset
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+def is_dataset(X: Any) -> bool:
+    """Return whether X is a torch Dataset."""
+    return isinstance(X, Dataset)
+
+
+def check_features(estimator: Any, X: Any, dtype: str | None, *, reset: bool) -> Tensor:
+    """Return X as a finite CPU tensor of shape (n, ...), and note or compare its features.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets `n_features_in_`, `feature_names_in_` and `_row_shape` if reset, else X must match them.
+    X : array-like, DataFrame or Tensor of shape (n, n_features) or (n, ...)
+    dtype : {"float32", "float64"} or None
+        None keeps the type of numbers.
+    reset : bool
+
+    Returns
+    -------
+    Tensor
+    """
+    if isinstance(X, Tensor):
+        X = X.detach().cpu()
+        X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+    array = validate_data(
+        estimator, X, reset=reset, dtype=dtype or "numeric", allow_nd=True, order="C", ensure_min_features=1
+    )
+    row_shape = array.shape[1:]
+    if reset:
+        estimator._row_shape = row_shape
+    elif row_shape != estimator._row_shape:
+        raise ValueError(
+            f"X has rows of shape {row_shape}, but {type(estimator).__name__} was fitted on rows of shape "
+            f"{estimator._row_shape}."
+        )
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8)
+    # torch warns about read-only memory, and a memory map is no place to train on.
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def check_dataset(estimator: Any, dataset: Any) -> None:
+    """Note a Dataset's row shape on the estimator, as far as its first item tells."""
+    try:
+        n = len(dataset)
+    except TypeError:
+        n = None
+    if not n:
+        raise ValueError(
+            "A Dataset must have a length and at least one item, so that rows can be held out; "
+            f"got {type(dataset).__name__} {'without a length' if n is None else 'of length 0'}."
+        )
+    item = dataset[0]
+    if not isinstance(item, (tuple, list)) or len(item) != 2:
+        raise ValueError(
+            "A Dataset must yield pairs (x, y), y may be a dummy when labels are passed to fit; "
+            f"got {type(item).__name__}."
+        )
+    row_shape = getattr(item[0], "shape", None)
+    if row_shape:
+        estimator._row_shape = tuple(row_shape)
+        estimator.n_features_in_ = row_shape[0]
+
+
+def n_inputs(row_shape: tuple[int, ...]) -> int:
+    """Return how many values a row holds."""
+    return math.prod(row_shape)
+
+
+def dataset_labels(dataset: Any) -> NDArray[Any]:
+    """Return a Dataset's labels: its `targets`, else the second items of one pass over it."""
+    targets = getattr(dataset, "targets", None)
+    if targets is None:
+        targets = [dataset[index][1] for index in range(len(dataset))]
+    if isinstance(targets, Tensor):
+        return targets.detach().cpu().numpy()
+    return np.array([label.item() if isinstance(label, Tensor) else label for label in targets])
+
+
+def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
+    """Return class labels as a 1-D array.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,)
+        Strings, integers, whole floats or booleans; nothing missing.
+    n_rows : int
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+    """
+    if y is None:
+        raise ValueError(
+            "This classifier requires y to be passed, but the target y is None; only a torch Dataset may "
+            "bring its own labels."
+        )
+    if isinstance(y, Tensor):
+        y = y.detach().cpu().numpy()
+    labels = column_or_1d(y, warn=True)
+    if len(labels) != n_rows:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: {n_rows} rows in X, {len(labels)} "
+            "labels in y."
+        )
+    if _has_missing(labels):
+        raise ValueError("Input y contains NaN, None or NA: drop the rows without a label.")
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise ValueError("Input y contains infinity; classifiers need class labels.")
+    _unique(labels)  # mixed types get a clearer message here
+    check_classification_targets(labels)
+    return labels
+
+
+def _has_missing(labels: NDArray[Any]) -> bool:
+    if labels.dtype.kind == "f":
+        return bool(np.isnan(labels).any())
+    if labels.dtype.kind != "O":
+        return False
+    return any(value is None or _is_na(value) for value in labels)
+
+
+def _is_na(value: Any) -> bool:
+    """Return whether a value differs from itself, as NaN does, or cannot say so, as pandas.NA."""
+    try:
+        return bool(value != value)
+    except TypeError:
+        return True
+
+
+def check_classes(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return the sorted distinct labels, at least two."""
+    classes = _unique(labels)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y has one class only, {classes[0]!r}: a classifier needs rows of at least two classes."
+        )
+    return classes
+
+
+def _unique(labels: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.unique(np.asarray(labels))
+    except TypeError as error:
+        kinds = sorted({type(value).__name__ for value in np.asarray(labels).tolist()})
+        raise ValueError(f"The labels mix types that cannot be sorted: {', '.join(kinds)}.") from error
+
+
+def encode(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
+    """Return each label's index in the sorted classes."""
+    unknown = np.setdiff1d(_unique(labels), classes)
+    if len(unknown):
+        raise ValueError(
+            f"y holds labels that are not among the classes: {unknown[:5].tolist()}; the classes are "
+            f"{classes[:20].tolist()}."
+        )
+    return np.searchsorted(classes, labels).astype(np.int64)
+
+
+def check_groups(groups: Any, n_rows: int) -> NDArray[Any] | None:
+    """Return groups as a 1-D array of n_rows values, or None."""
+    if groups is None:
+        return None
+    array = column_or_1d(groups)
+    if len(array) != n_rows:
+        raise ValueError(f"groups has {len(array)} values, but X has {n_rows} rows.")
+    return array
+
+
+def check_probabilities(proba: Any, n_rows: int, n_classes: int) -> NDArray[np.floating]:
+    """Return a teacher's probabilities (n_rows, n_classes) after checking that they are such."""
+    array = np.asarray(proba)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"teacher_proba must hold numbers, got type {array.dtype}.")
+    if array.shape != (n_rows, n_classes):
+        raise ValueError(
+            f"teacher_proba must have shape (n_samples, n_classes) = ({n_rows}, {n_classes}), one column for "
+            f"each class of y in sorted order; got {array.shape}."
+        )
+    if not np.isfinite(array).all():
+        raise ValueError("teacher_proba contains NaN or infinity.")
+    tolerance = np.sqrt(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
+    if array.min() < -tolerance or abs(array.sum(axis=1) - 1).max() > tolerance * n_classes:
+        raise ValueError(
+            "teacher_proba must hold probabilities: non-negative, every row with the sum 1. Pass logits "
+            "through a softmax first."
+        )
+    return array

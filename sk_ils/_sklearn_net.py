@@ -1,0 +1,280 @@
+"""skorch's NeuralNetClassifier with scikit-learn's rules for parameters, state and metadata; no training."""
+
+import inspect
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from skorch import NeuralNetClassifier
+from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
+from torch import nn
+
+from sk_ils._validation import Interval, Options, StrOptions, validate_parameter_constraints
+from sk_ils.batches import BatchLoader
+
+_FIXED = ("criterion", "predict_nonlinearity", "classes", "dataset")
+
+
+class SklearnNet(NeuralNetClassifier):
+    """Base class; see :class:`sk_ils.TeacherClassifier` for the parameters."""
+
+    # skorch sets these in __init__; scikit-learn allows an unfitted estimator its parameters only.
+    history_ = None
+    initialized_ = False
+    virtual_params_: Any = {}  # noqa: RUF012
+
+    # skorch marks this one as unused, which hides it from metadata routing.
+    __metadata_request__partial_fit: ClassVar = {"classes": None}
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "max_epochs": [Interval(Integral, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), Options(Integral, {-1})],
+        "train_split": [Interval(Real, 0, 1, closed="neither"), callable, None],
+        "patience": [Interval(Integral, 1, None, closed="left"), None],
+        "temperature_scaling": ["boolean"],
+        "random_state": ["random_state"],
+        "dtype": [StrOptions({"float32", "float64"}), None],
+    }
+
+    def __init__(
+        self,
+        module: Any = None,
+        *,
+        optimizer: Any = torch.optim.AdamW,
+        lr: float = 1e-3,
+        max_epochs: int = 100,
+        batch_size: int = 128,
+        iterator_train: Any = BatchLoader,
+        iterator_valid: Any = BatchLoader,
+        train_split: Any = 0.2,
+        patience: int | None = None,
+        temperature_scaling: bool = True,
+        callbacks: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        device: Any = "auto",
+        dtype: str | None = "float32",
+        random_state: Any = None,
+        compile: bool = False,
+        use_caching: Any = "auto",
+        torch_load_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        _refuse_fixed(type(self).__name__, kwargs)
+        super().__init__(
+            module,
+            criterion=nn.CrossEntropyLoss,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            iterator_train=iterator_train,
+            iterator_valid=iterator_valid,
+            train_split=train_split,
+            callbacks=callbacks,
+            warm_start=warm_start,
+            verbose=verbose,
+            device=device,
+            compile=compile,
+            use_caching=use_caching,
+            torch_load_kwargs=torch_load_kwargs,
+            **kwargs,
+        )
+        self.patience = patience
+        self.temperature_scaling = temperature_scaling
+        self.dtype = dtype
+        self.random_state = random_state
+        for name in ("history_", "initialized_", "virtual_params_"):
+            self.__dict__.pop(name)
+
+    # --- parameters -----------------------------------------------------------------------------------
+
+    def _get_param_names(self) -> list[str]:
+        signature = inspect.signature(type(self).__init__).parameters.values()
+        named = [p.name for p in signature if p.name != "self" and p.kind is not p.VAR_KEYWORD]
+        return named + sorted(name for name in self._params_to_validate if name in vars(self))
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return parameters by name, with those of callbacks and nested estimators if `deep`.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+
+        Returns
+        -------
+        dict
+        """
+        # skorch lets the state of its default callbacks win over what the user set.
+        return {**super().get_params(deep=deep), **BaseEstimator.get_params(self, deep=deep)}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # skorch tracks torch parts by this hook; a parameter that is a module instance is none of them.
+        if name.endswith("_"):
+            super().__setattr__(name, value)
+        else:
+            object.__setattr__(self, name, value)
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; a fitted network changes at the next fit only.
+
+        An exception are `lr` and `optimizer__...`, which also act on the optimizer that a following
+        `partial_fit` goes on with, as in skorch.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name, those of parts as ``part__name``.
+
+        Returns
+        -------
+        self
+        """
+        virtual = {name: value for name, value in params.items() if self._is_virtual_param(name)}
+        self._apply_virtual_params(virtual)
+        special = {name for name in params if self._is_special(name)}
+        for name in special:
+            setattr(self, name, params[name])
+            self._params_to_validate.add(name)
+        BaseEstimator.set_params(self, **{name: params[name] for name in params if name not in special})
+        return self
+
+    def _is_special(self, name: str) -> bool:
+        """Return whether a name is a parameter of a part that skorch builds, such as module__x."""
+        prefix, delimiter, _ = name.partition("__")
+        return bool(delimiter) and not hasattr(getattr(self, prefix, None), "get_params")
+
+    def _check_parameters(self) -> None:
+        """Raise if a parameter is outside its range, before any work is done."""
+        known = [name for name in self._get_param_names() if name not in self._params_to_validate]
+        for name in self._params_to_validate:
+            if "__" not in name:
+                near = get_close_matches(name, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else "."
+                raise TypeError(f"{type(self).__name__} got an unexpected parameter {name!r}{hint}")
+        validate_parameter_constraints(
+            {**SklearnNet._parameter_constraints, **self._parameter_constraints},
+            self.get_params(deep=False),
+            type(self).__name__,
+        )
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        return BaseEstimator.__repr__(self, N_CHAR_MAX=N_CHAR_MAX)
+
+    # --- metadata and tags ----------------------------------------------------------------------------
+
+    def get_metadata_routing(self) -> Any:
+        """Return the metadata that fit, partial_fit and score ask for.
+
+        Returns
+        -------
+        MetadataRequest
+        """
+        return self._get_metadata_request()
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """Sorted class labels."""
+        try:
+            return self.classes_inferred_
+        except AttributeError:
+            raise AttributeError(f"{type(self).__name__} has no attribute 'classes_' before fit.") from None
+
+    @property
+    def history(self) -> Any:
+        """The training history, as skorch's History; None before fit."""
+        return self.history_
+
+    @history.setter
+    def history(self, value: Any) -> None:
+        self.history_ = value
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Any]]:
+        return [
+            ("epoch_timer", EpochTimer()),
+            ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
+            ("valid_loss", PassthroughScoring(name="valid_loss")),
+            # The stock one predicts with the net itself; ours reads what run_single_epoch has counted.
+            ("valid_acc", PassthroughScoring(name="valid_acc", lower_is_better=False)),
+            ("print_log", PrintLog()),
+        ]
+
+    # --- state ----------------------------------------------------------------------------------------
+
+    def _forget(self) -> None:
+        """Drop everything that a fit has learned."""
+        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
+            self.__dict__.pop(name)
+        for name in ("_modules", "_criteria", "_optimizers", "_row_shape", "_module_device", "_batch_order"):
+            self.__dict__.pop(name, None)
+
+    @contextmanager
+    def _forgetting_on_error(self) -> Iterator[None]:
+        """Leave no estimator behind that looks fitted when training fails."""
+        try:
+            yield
+        except BaseException:
+            self._forget()
+            raise
+
+    @contextmanager
+    def _on_device(self) -> Iterator[None]:
+        """Let skorch and callbacks see a device that torch knows while `device` is "auto"."""
+        asked = self.device
+        if asked == "auto":
+            self.__dict__["device"] = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            yield
+        finally:
+            self.__dict__["device"] = asked
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        asked = state["device"]
+        if asked == "auto":
+            state = {**state, "device": "cuda" if torch.cuda.is_available() else "cpu"}
+        super().__setstate__(state)
+        if asked == "auto":
+            self.__dict__["device"] = asked
+
+    def save_params(self, *args: Any, **kwargs: Any) -> None:
+        """Save parameters, optimizer or history to files, as in skorch, but warn when that fails.
+
+        skorch's Checkpoint swallows the error of a path that cannot be written.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            See ``skorch.NeuralNet.save_params``. For a whole fitted estimator use pickle or joblib.
+        """
+        try:
+            super().save_params(*args, **kwargs)
+        except Exception as error:
+            warnings.warn(f"Could not save parameters: {type(error).__name__}: {error}", stacklevel=2)
+            raise
+
+    def load_params(self, *args: Any, **kwargs: Any) -> None:
+        """Load parameters, optimizer or history from files, as in skorch.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            See ``skorch.NeuralNet.load_params``.
+        """
+        with self._on_device():
+            super().load_params(*args, **kwargs)
+
+
+def _refuse_fixed(owner: str, kwargs: dict[str, Any]) -> None:
+    for name in kwargs:
+        if name.partition("__")[0] in _FIXED:
+            raise TypeError(
+                f"{owner} has no parameter {name!r}: the loss is cross-entropy against soft targets, the "
+                "module returns logits, and classes come from y. Use smoothing= and sample_weight instead."
+            )

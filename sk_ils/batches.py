@@ -1,0 +1,237 @@
+"""Rows of a data set with what training needs of each, and loaders that slice them into batches."""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset, default_collate
+
+__all__ = ["BatchLoader", "DatasetLoader", "Rows", "Targets"]
+
+
+class Targets(NamedTuple):
+    """What the loss needs of the rows of a batch."""
+
+    codes: Tensor | None  # (batch,), int64 class indices; None in prediction
+    soft: Tensor | None = None  # (batch, class), the rule's targets; None means hard labels
+    weight: Tensor | None = None  # (batch,)
+
+
+Batch = tuple[Any, Targets]
+
+# Batches that are gathered at once; more only costs memory.
+_CHUNK = 16
+
+
+class Rows(Dataset):
+    """Inputs, either one tensor or a user's Dataset, with class indices, soft targets and weights.
+
+    Parameters
+    ----------
+    X : Tensor of shape (n, ...) or Dataset
+        A Dataset yields ``(x, y)``; its y is not used, for the labels are in `codes`.
+    codes : int64 Tensor of shape (n,), default=None
+    soft : Tensor of shape (n, K), default=None
+    weight : Tensor of shape (n,), default=None
+    """
+
+    def __init__(
+        self,
+        X: Tensor | Dataset,
+        codes: Tensor | None = None,
+        soft: Tensor | None = None,
+        weight: Tensor | None = None,
+    ) -> None:
+        self.X = X
+        self.codes = codes
+        self.soft = soft
+        self.weight = weight
+
+    def __len__(self) -> int:
+        return len(self.X)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Any:
+        if isinstance(self.X, Tensor):
+            return self.X[index], 0 if self.codes is None else self.codes[index]
+        return self.X[index]
+
+    def targets(self, index: Tensor | slice) -> Targets:
+        """Return the targets of the rows of an index."""
+        return Targets(
+            *(part if part is None else part[index] for part in (self.codes, self.soft, self.weight))
+        )
+
+    def take(self, index: Any) -> "Rows":
+        """Return the rows of an integer index, in its order."""
+        chosen = torch.as_tensor(index, dtype=torch.int64)
+        X = self.X[chosen] if isinstance(self.X, Tensor) else Subset(self.X, chosen.tolist())
+        return Rows(X, *self.targets(chosen))
+
+    def with_soft(self, soft: Tensor | None) -> "Rows":
+        """Return the same rows with other soft targets."""
+        return Rows(self.X, self.codes, soft, self.weight)
+
+    def to(self, device: Any, dtype: torch.dtype | None = None) -> "Rows":
+        """Return the rows with every tensor on a device, floating-point inputs in a type."""
+        X = self.X
+        if isinstance(X, Tensor):
+            X = X.to(device=device, dtype=dtype if X.is_floating_point() else None)
+        parts = (self.codes, self.soft, self.weight)
+        return Rows(X, *(part if part is None else part.to(device) for part in parts))
+
+    def n_bytes(self) -> int:
+        """Return the memory that the tensors take."""
+        parts = (self.X, self.codes, self.soft, self.weight)
+        return sum(part.numel() * part.element_size() for part in parts if isinstance(part, Tensor))
+
+
+class BatchLoader:
+    """Batches of in-memory rows, sliced from whole tensors: no per-row fetch, no collate.
+
+    A last batch of one row is merged into the one before, because BatchNorm cannot train on it.
+
+    Parameters
+    ----------
+    dataset : Rows
+        With a tensor as X.
+    batch_size : int, default=128
+    shuffle : bool, default=False
+        Whether to draw a new order in each epoch.
+    drop_last : bool, default=False
+        Whether to leave out a last batch with fewer than batch_size rows.
+    generator : torch.Generator, default=None
+        Draws the order; None uses torch's global generator.
+    """
+
+    def __init__(
+        self,
+        dataset: Rows,
+        batch_size: int = 128,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self.shuffle = shuffle
+        self.generator = generator
+        self.bounds = _batch_bounds(len(dataset), batch_size, drop_last)
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = None
+        if self.shuffle:
+            order = torch.randperm(len(self.dataset), generator=self.generator)
+        for first in range(0, len(self), _CHUNK):
+            bounds = self.bounds[first : first + _CHUNK + 1]
+            chunk = slice(bounds[0], bounds[-1])
+            yield from self._slices(chunk if order is None else order[chunk], bounds)
+
+    def _slices(self, index: Tensor | slice, bounds: list[int]) -> Iterator[Batch]:
+        """Yield some batches; gathering many at once and slicing views costs less than gathering each."""
+        X = self.dataset.X
+        assert isinstance(X, Tensor)
+        if isinstance(index, Tensor):
+            index = index.to(X.device)
+        X, targets = X[index], self.dataset.targets(index)
+        for start, stop in pairwise(bounds):
+            part = slice(start - bounds[0], stop - bounds[0])
+            yield X[part], Targets(*(None if value is None else value[part] for value in targets))
+
+
+def _batch_bounds(n: int, batch_size: int, drop_last: bool) -> list[int]:
+    """Return where batches start, and where the last one stops."""
+    bounds = list(range(0, n, batch_size))
+    rest = n - bounds[-1] if bounds else 0
+    if drop_last and rest < batch_size:
+        return bounds
+    if rest == 1 and len(bounds) > 1:
+        bounds.pop()
+    return [*bounds, n]
+
+
+class DatasetLoader:
+    """Batches of a user's Dataset through a DataLoader, joined with the rows' targets by index.
+
+    The Dataset and the user's ``collate_fn`` see their own items only.
+
+    Parameters
+    ----------
+    dataset : Rows
+    loader : callable, default=DataLoader
+        DataLoader or a class with its parameters.
+    collate_fn : callable, default=default_collate
+    shuffle : bool, default=False
+        Whether to draw a new order in each epoch, the one that BatchLoader draws.
+    generator : torch.Generator, default=None
+        Draws the order and seeds the workers; None uses torch's global generator.
+    **kwargs : dict
+        Passed to `loader`.
+    """
+
+    def __init__(
+        self,
+        dataset: Rows,
+        *,
+        loader: Callable[..., Any] = DataLoader,
+        collate_fn: Callable[[list[Any]], Any] = default_collate,
+        shuffle: bool = False,
+        generator: torch.Generator | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.dataset = dataset
+        if shuffle and not {"sampler", "batch_sampler"} & set(kwargs):
+            kwargs["sampler"] = _Order(len(dataset), generator)
+        if generator is not None:
+            # Not the same one: a DataLoader takes a number from it before it asks for the order.
+            kwargs["generator"] = torch.Generator().manual_seed(generator.initial_seed())
+        self.loader = loader(_Indexed(dataset), collate_fn=_IndexedCollate(collate_fn), **kwargs)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for index, batch in self.loader:
+            if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+                raise ValueError(
+                    "A Dataset must yield pairs (x, y), y may be a dummy when labels are passed to fit; "
+                    f"got a batch of type {type(batch).__name__}."
+                )
+            yield batch[0], self.dataset.targets(index)
+
+
+class _Order(Sampler):
+    """A new order of n rows in each epoch."""
+
+    def __init__(self, n: int, generator: torch.Generator | None) -> None:
+        self.n = n
+        self.generator = generator
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(torch.randperm(self.n, generator=self.generator).tolist())
+
+
+class _Indexed(Dataset):
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[int, Any]:
+        return index, self.rows[index]
+
+
+class _IndexedCollate:
+    def __init__(self, collate_fn: Callable[[list[Any]], Any]) -> None:
+        self.collate_fn = collate_fn
+
+    def __call__(self, items: list[tuple[int, Any]]) -> tuple[Tensor, Any]:
+        indices, values = zip(*items, strict=True)
+        return torch.tensor(indices), self.collate_fn(list(values))

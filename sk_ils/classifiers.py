@@ -1,0 +1,691 @@
+"""The two public classifiers: a network trained on hard labels, and one trained on instance-smoothed ones."""
+
+from numbers import Integral
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from skorch.callbacks import (
+    Checkpoint,
+    LoadInitState,
+    MlflowLogger,
+    NeptuneLogger,
+    SacredLogger,
+    TensorBoard,
+    TrainEndCheckpoint,
+    WandbLogger,
+)
+from torch import Tensor
+
+from sk_ils._inputs import check_probabilities
+from sk_ils._task import Task, check_data
+from sk_ils._teachers import (
+    TeacherView,
+    check_teacher,
+    classifier_logits,
+    frozen_logits,
+    log_probabilities,
+    teach,
+)
+from sk_ils._validation import HasMethods, Interval, InvalidParameterError, StrOptions
+from sk_ils.batches import BatchLoader, Rows, Targets
+from sk_ils.net import CalibratedNet
+from sk_ils.smoothing import SmoothingRule, resolve_rule
+from sk_ils.temperature import softmax
+
+__all__ = ["InstanceSmoothedClassifier", "TeacherClassifier"]
+
+# Parameters of parts that are estimators; skorch would file them as its own.
+_NESTED = ("smoothing__", "teacher__")
+# A teacher with the student's callbacks would write over the student's files, or log as if it were it.
+_WRITERS = (
+    Checkpoint,
+    LoadInitState,
+    MlflowLogger,
+    NeptuneLogger,
+    SacredLogger,
+    TensorBoard,
+    TrainEndCheckpoint,
+    WandbLogger,
+)
+
+
+class TeacherClassifier(CalibratedNet):
+    """Neural network classifier with early stopping and temperature scaling, trained on hard labels.
+
+    Plain cross-entropy training, as a teacher of :class:`InstanceSmoothedClassifier` is trained, and the
+    honest baseline of it. A skorch ``NeuralNetClassifier`` that keeps scikit-learn's contract.
+
+    Parameters
+    ----------
+    module : torch module class, instance or None, default=None
+        Returns raw logits, one for each class. None is :class:`sk_ils.modules.MLP`. A class is built with
+        ``module__...`` parameters, and with the sizes of the data if its ``__init__`` names `n_features_in`
+        (the second dimension of X) or `n_classes`. An instance is copied in each fit.
+    optimizer : torch optimizer class, default=AdamW
+        Its parameters are set as ``optimizer__weight_decay`` and the like.
+    lr : float, default=0.001
+        Learning rate.
+    max_epochs : int, default=100
+        Largest number of passes over the training part.
+    batch_size : int, default=128
+        Rows of a batch; -1 for all rows.
+    iterator_train, iterator_valid : loader class, default=BatchLoader
+        BatchLoader slices arrays and tensors, and stands for torch's DataLoader when the input is a Dataset.
+        Parameters are set as ``iterator_train__num_workers`` and the like; training is shuffled unless
+        ``iterator_train__shuffle=False``.
+    train_split : float in (0, 1), callable or None, default=0.2
+        The hold-out, for early stopping, best epoch and temperature. A float is the share of the rows, drawn
+        from every class by `random_state`, whole groups if `groups` are passed; classes with one row stay in
+        training. A callable is skorch's: ``ValidSplit(5)`` or ``predefined_split(dataset)``. None trains on
+        all rows, and then the last epoch counts and the temperature is 1. So does, with a warning, a
+        hold-out of fewer than 10 rows.
+    patience : int or None, default=None
+        Epochs without a lower validation cross-entropy after which training stops; None never stops. With a
+        hold-out, the epoch with the lowest validation cross-entropy (of hard labels) is restored either way.
+    temperature_scaling : bool, default=True
+        Whether to fit `temperature_` on the hold-out.
+    callbacks : None, "disable" or list of skorch callbacks, default=None
+        In addition to the ones that record the history.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the network of the last fit.
+    verbose : int, default=0
+        1 prints a line for each epoch.
+    device : str or torch.device, default="auto"
+        "auto" is "cuda" if there is a GPU, else "cpu".
+    dtype : {"float32", "float64"} or None, default="float32"
+        Type of X and of the network; None keeps the type of X, as integer tokens need.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the split, the initial weights, the order of rows and dropout. An int gives the same network in
+        every fit; torch's global generators are left alone.
+    compile : bool, default=False
+        Whether to use ``torch.compile``; parameters as ``compile__mode``.
+    use_caching : bool or "auto", default="auto"
+        Whether skorch's scoring callbacks reuse predictions.
+    torch_load_kwargs : dict or None, default=None
+        Passed to ``torch.load`` by `load_params`.
+    **kwargs : dict
+        Parameters of parts, such as ``module__hidden_sizes=(64, 64)``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Sorted labels.
+    n_features_in_ : int
+        Second dimension of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, if X had string ones.
+    temperature_ : float
+        Logits are divided by it (see :func:`sk_ils.temperature.fit_temperature`); 1 without a hold-out.
+    module_ : torch module
+        The trained network.
+    history : skorch.history.History
+        ``history[:, "valid_loss"]`` is the validation cross-entropy in nats of each epoch, ``train_loss`` and
+        ``valid_acc`` stand beside it.
+
+    See Also
+    --------
+    InstanceSmoothedClassifier : The same network on instance-smoothed labels.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_ils import TeacherClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = TeacherClassifier(random_state=0).fit(X, y)
+    >>> clf.predict_proba(X[:1]).argmax()
+    np.int64(0)
+    """
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
+        """Fit the network, then its temperature on the hold-out.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or Tensor of shape (n, n_features) or (n, ...), or Dataset with n items
+            A Dataset yields ``(x, y)``.
+        y : array-like of shape (n,), default=None
+            Labels of any kind. None for a Dataset: its ``targets``, else the y of one pass over it.
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative weights, which count in the training loss, the validation loss and the temperature.
+        groups : array-like of shape (n,), default=None
+            Rows of one group are held out together.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For input that cannot be trained on, before any training step.
+        NonFiniteLossError
+            If the loss becomes NaN or infinite.
+        """
+        return self._fit(X, y, sample_weight=sample_weight, groups=groups)
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        classes: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Train `max_epochs` more epochs on some rows, without a hold-out; the temperature stays.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n rows
+        y : array-like of shape (n,), default=None
+            As in `fit`.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come; needed in the first call.
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        self
+        """
+        return self._partial_fit(X, y, classes, sample_weight)
+
+
+class InstanceSmoothedClassifier(CalibratedNet):
+    r"""Neural network classifier trained on instance-smoothed labels, with temperature scaling.
+
+    Inside `fit` a teacher network learns the hard labels of the training part; a smoothing rule turns its
+    view of each training row into a soft target, which says how much probability leaves the true class and
+    onto which classes it goes; the student, a fresh network, is trained on these targets, stopped at its
+    best hard-label validation cross-entropy and scaled by a temperature on the same hold-out [1]_.
+
+    A skorch ``NeuralNetClassifier`` that keeps scikit-learn's contract: for pipelines, grid searches,
+    cross-validation and CalibratedClassifierCV.
+
+    Parameters
+    ----------
+    module : torch module class, instance or None, default=None
+        Returns raw logits, one for each class. None is :class:`sk_ils.modules.MLP`. A class is built with
+        ``module__...`` parameters, and with the sizes of the data if its ``__init__`` names `n_features_in`
+        (the second dimension of X) or `n_classes`. An instance is copied in each fit.
+    smoothing : {"none", "uniform", "ils1", "ils2", "ils"} or rule, default="ils"
+        The rule of :mod:`sk_ils.smoothing`, by name or as an instance such as ``ILS(shift=0.9)``. Its
+        parameters can be set as ``smoothing__shift`` either way, also in GridSearchCV. "none" and "uniform"
+        need no teacher, and none is fitted.
+    teacher : classifier or None, default=None
+        None is a :class:`TeacherClassifier` with this estimator's module, optimizer, epochs, patience,
+        batches, dtype, device and seed, so that ``smoothing="none"`` equals it. Its callbacks are copies of
+        this estimator's, without those that write files. Any other unfitted classifier is cloned and fitted
+        on the training part, on X's rows as they were passed, with open random states set from this
+        estimator's; a network of this package shares the hold-out. ``FrozenEstimator(fitted)`` is used as it
+        is; **it leaks the labels of test rows in a cross-validation unless it never saw X**, and so does
+        `teacher_proba` in `fit`.
+    teacher_mode : {"cached", "online"}, default="cached"
+        "cached" asks the teacher about every training row once. "online" asks it in every batch, as the paper
+        does, for Datasets with random augmentation: teacher and student then see the same augmented rows.
+    teacher_cv : int or None, default=None
+        Number of folds whose rows get logits from a teacher that was fitted on the other folds. The choice
+        for teachers that are certain of every row they have seen, such as trees. `teacher_` is fitted on the
+        whole training part all the same.
+    memory : None, str or joblib.Memory, default=None
+        Caches fitted teachers, as in Pipeline: a search over ``smoothing__...``, or over any parameter if
+        `teacher` is given, fits one teacher a fold. Needs an integer `random_state` to find them again. The
+        key is the content of data and parameters, but not a module's source code. It has no lock: parallel
+        workers may fit the same teacher.
+    optimizer : torch optimizer class, default=AdamW
+        Its parameters are set as ``optimizer__weight_decay`` and the like.
+    lr : float, default=0.001
+        Learning rate.
+    max_epochs : int, default=100
+        Largest number of passes over the training part.
+    batch_size : int, default=128
+        Rows of a batch; -1 for all rows.
+    iterator_train, iterator_valid : loader class, default=BatchLoader
+        BatchLoader slices arrays and tensors, and stands for torch's DataLoader when the input is a Dataset.
+        Parameters are set as ``iterator_train__num_workers`` and the like; training is shuffled unless
+        ``iterator_train__shuffle=False``.
+    train_split : float in (0, 1), callable or None, default=0.2
+        The hold-out, for early stopping, best epoch and temperature. A float is the share of the rows, drawn
+        from every class by `random_state`, whole groups if `groups` are passed; classes with one row stay in
+        training. A callable is skorch's: ``ValidSplit(5)`` or ``predefined_split(dataset)``. None trains on
+        all rows, and then the last epoch counts and the temperature is 1. So does, with a warning, a
+        hold-out of fewer than 10 rows.
+    patience : int or None, default=None
+        Epochs without a lower validation cross-entropy after which training stops; None never stops. With a
+        hold-out, the epoch with the lowest validation cross-entropy (of hard labels) is restored either way.
+    temperature_scaling : bool, default=True
+        Whether to fit `temperature_` on the hold-out.
+    callbacks : None, "disable" or list of skorch callbacks, default=None
+        In addition to the ones that record the history.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the network of the last fit.
+    verbose : int, default=0
+        1 prints a line for each epoch.
+    device : str or torch.device, default="auto"
+        "auto" is "cuda" if there is a GPU, else "cpu".
+    dtype : {"float32", "float64"} or None, default="float32"
+        Type of X and of the network; None keeps the type of X, as integer tokens need.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the split, the initial weights, the order of rows and dropout. An int gives the same network in
+        every fit; torch's global generators are left alone.
+    compile : bool, default=False
+        Whether to use ``torch.compile``; parameters as ``compile__mode``.
+    use_caching : bool or "auto", default="auto"
+        Whether skorch's scoring callbacks reuse predictions.
+    torch_load_kwargs : dict or None, default=None
+        Passed to ``torch.load`` by `load_params`.
+    **kwargs : dict
+        Parameters of parts, such as ``module__hidden_sizes=(64, 64)``.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Sorted labels.
+    n_features_in_ : int
+        Second dimension of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, if X had string ones.
+    teacher_ : classifier or None
+        The fitted teacher, the frozen one as it is, None if the rule needs none or with `teacher_proba`.
+    teacher_temperature_ : float
+        T_cal: the rule sees the teacher's logits divided by it. It is fitted for teachers that are fitted
+        inside `fit` only, on the hold-out (with `teacher_cv` on the out-of-fold rows), and 1 for others.
+    smoothing_ : rule
+        The rule of the last fit.
+    temperature_ : float
+        Logits are divided by it (see :func:`sk_ils.temperature.fit_temperature`); 1 without a hold-out.
+    module_ : torch module
+        The trained network.
+    history : skorch.history.History
+        ``history[:, "valid_loss"]`` is the validation cross-entropy in nats of each epoch, ``train_loss`` and
+        ``valid_acc`` stand beside it.
+
+    See Also
+    --------
+    TeacherClassifier : The same network on hard labels.
+
+    Notes
+    -----
+    A teacher that gives probabilities only is asked for :math:`\ln \max(p, 10^{-7})`. The paper's temperature
+    T of ILS2 and ILS applies to raw teacher logits, ours to calibrated ones: T_paper = T * T_cal.
+
+    References
+    ----------
+    .. [1] M. Maher and M. Kull, "Instance-based Label Smoothing For Better Calibrated Classification
+       Networks", ICMLA 2021, arXiv:2110.05355.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_ils import InstanceSmoothedClassifier
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> clf = InstanceSmoothedClassifier(random_state=0).fit(X, y)
+    >>> clf.predict_proba(X[:1]).shape
+    (1, 3)
+    >>> clf.set_params(smoothing__shift=0.9).smoothing
+    ILS(shift=0.9)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "teacher_mode": [StrOptions({"cached", "online"})],
+        "teacher_cv": [Interval(Integral, 2, None, closed="left"), None],
+        "memory": [str, HasMethods(["cache"]), None],
+    }
+
+    def __init__(
+        self,
+        module: Any = None,
+        *,
+        smoothing: Any = "ils",
+        teacher: Any = None,
+        teacher_mode: str = "cached",
+        teacher_cv: int | None = None,
+        memory: Any = None,
+        optimizer: Any = torch.optim.AdamW,
+        lr: float = 1e-3,
+        max_epochs: int = 100,
+        batch_size: int = 128,
+        iterator_train: Any = BatchLoader,
+        iterator_valid: Any = BatchLoader,
+        train_split: Any = 0.2,
+        patience: int | None = None,
+        temperature_scaling: bool = True,
+        callbacks: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        device: Any = "auto",
+        dtype: str | None = "float32",
+        random_state: Any = None,
+        compile: bool = False,
+        use_caching: Any = "auto",
+        torch_load_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        nested = {name: kwargs.pop(name) for name in list(kwargs) if name.startswith(_NESTED)}
+        super().__init__(
+            module,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            iterator_train=iterator_train,
+            iterator_valid=iterator_valid,
+            train_split=train_split,
+            patience=patience,
+            temperature_scaling=temperature_scaling,
+            callbacks=callbacks,
+            warm_start=warm_start,
+            verbose=verbose,
+            device=device,
+            dtype=dtype,
+            random_state=random_state,
+            compile=compile,
+            use_caching=use_caching,
+            torch_load_kwargs=torch_load_kwargs,
+            **kwargs,
+        )
+        self.smoothing = smoothing
+        self.teacher = teacher
+        self.teacher_mode = teacher_mode
+        self.teacher_cv = teacher_cv
+        self.memory = memory
+        if nested:
+            self.set_params(**nested)
+
+    # --- parameters -----------------------------------------------------------------------------------
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; a fitted network changes at the next fit only.
+
+        ``smoothing__shift`` and the like also work while `smoothing` is a name: the name is replaced by the
+        rule that it stands for.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name, those of parts as ``part__name``.
+
+        Returns
+        -------
+        self
+        """
+        if "smoothing" in params:
+            self.smoothing = params["smoothing"]
+        if isinstance(self.smoothing, str) and any(name.startswith("smoothing__") for name in params):
+            self.smoothing = resolve_rule(self.smoothing)
+            params = {name: value for name, value in params.items() if name != "smoothing"}
+        if params.get("teacher", self.teacher) is None and any(
+            name.startswith("teacher__") for name in params
+        ):
+            raise ValueError("teacher is None: pass teacher=TeacherClassifier(), say, to set its parameters.")
+        return super().set_params(**params)
+
+    def _is_special(self, name: str) -> bool:
+        return not name.startswith(_NESTED) and super()._is_special(name)
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        rule = resolve_rule(self.smoothing)
+        if isinstance(rule, SmoothingRule):
+            rule.check_parameters()
+        check_teacher(self.teacher)
+        if self.teacher_cv is not None and (self.teacher_mode == "online" or _is_frozen(self.teacher)):
+            raise InvalidParameterError(
+                "teacher_cv gives out-of-fold logits of teachers that are fitted here, computed once: it "
+                'needs teacher_mode="cached" and a teacher that is not frozen.'
+            )
+
+    # --- training -------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        teacher_proba: ArrayLike | None = None,
+    ) -> Self:
+        """Fit the teacher, smooth the labels as it sees them, fit the network and its temperature.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or Tensor of shape (n, n_features) or (n, ...), or Dataset with n items
+            A Dataset yields ``(x, y)``.
+        y : array-like of shape (n,), default=None
+            Labels of any kind. None for a Dataset: its ``targets``, else the y of one pass over it.
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative weights, which count in the training loss, the validation loss and the temperature,
+            of the teacher too if it takes weights.
+        groups : array-like of shape (n,), default=None
+            Rows of one group are held out together.
+        teacher_proba : array-like of shape (n, n_classes), default=None
+            A teacher's probabilities of each row, columns in sorted order of the labels, instead of a
+            teacher. They leak the labels of test rows in a cross-validation unless the teacher never saw X.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For input that cannot be trained on, before any training step.
+        NonFiniteLossError
+            If the loss becomes NaN or infinite.
+        """
+        return self._fit(X, y, sample_weight=sample_weight, groups=groups, teacher_proba=teacher_proba)
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        classes: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Train `max_epochs` more epochs on some rows, without a hold-out; temperatures stay.
+
+        A network as teacher is trained on the same rows first, a frozen teacher is used as it is.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n rows
+        y : array-like of shape (n,), default=None
+            As in `fit`.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come; needed in the first call.
+        sample_weight : array-like of shape (n,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Also if the teacher is neither a network of this package nor frozen.
+        """
+        return self._partial_fit(X, y, classes, sample_weight)
+
+    def _training_rows(self, task: Task, teacher_proba: Any = None) -> Rows:
+        self.smoothing_ = resolve_rule(self.smoothing)
+        self.teacher_, self.teacher_temperature_ = None, 1.0
+        view = self._teacher_view(task, teacher_proba)
+        if view is not None:
+            self.teacher_, self.teacher_temperature_ = view.estimator, view.temperature
+            if self._asks_in_every_batch():
+                return task.train
+        return self._softened(task.train, None if view is None else view.logits)
+
+    def _teacher_view(self, task: Task, teacher_proba: Any) -> TeacherView | None:
+        """Return what the teacher says of the training rows, None if the rule does not ask."""
+        proba = None
+        if teacher_proba is not None:
+            proba = check_probabilities(teacher_proba, len(task.y), len(task.classes))
+            if self.teacher is not None or self.teacher_mode == "online":
+                raise ValueError(
+                    'teacher_proba replaces the teacher: leave teacher=None and teacher_mode="cached".'
+                )
+        if not self.smoothing_.needs_teacher:
+            return None
+        if proba is not None:
+            return TeacherView(None, log_probabilities(proba[task.train_index]), 1.0)
+        teacher = self._default_teacher() if self.teacher is None else self.teacher
+        return teach(teacher, self, task, cv=self.teacher_cv, memory=self.memory)
+
+    def _default_teacher(self) -> TeacherClassifier:
+        """Return this estimator's own network for hard labels, unfitted; same seed, so "none" equals it."""
+        names = set(TeacherClassifier()._get_param_names())
+        own = set(type(self)()._get_param_names())
+        parameters = self.get_params(deep=False)
+        kept = {name: value for name, value in parameters.items() if name in names or name not in own}
+        callbacks, dropped = _without_writers(self.callbacks)
+        gone = [f"callbacks__{name}" for name in dropped]
+        kept = {
+            name: value
+            for name, value in kept.items()
+            if name not in gone and not name.startswith(tuple(f"{callback}__" for callback in gone))
+        }
+        kept |= {
+            "callbacks": callbacks,
+            "random_state": None,
+            "temperature_scaling": True,
+            "warm_start": False,
+        }
+        return clone(TeacherClassifier(**kept))
+
+    def _asks_in_every_batch(self) -> bool:
+        return self.teacher_mode == "online" and self.smoothing_.needs_teacher
+
+    def _softened(self, rows: Rows, teacher_logits: NDArray[np.floating] | None) -> Rows:
+        """Return the rows with the rule's targets; hard labels where the rule smooths nothing."""
+        assert rows.codes is not None
+        codes = rows.codes.numpy()
+        n_classes = len(self.classes_)
+        dtype = np.dtype(self.dtype or "float32")
+        shape_only = np.zeros((len(codes), n_classes), dtype) if teacher_logits is None else None
+        if teacher_logits is not None:
+            teacher_logits = teacher_logits.astype(dtype, copy=False)
+        targets = self.smoothing_.targets(codes, teacher_logits, student_logits=shape_only)
+        targets = _checked_targets(targets, len(codes), n_classes, self.smoothing_)
+        if (targets[np.arange(len(codes)), codes] == 1).all():
+            return rows
+        return rows.with_soft(torch.from_numpy(targets.astype(dtype, copy=False)))
+
+    def _more_training_rows(self, X: Any, rows: Rows, seed: int) -> Rows:
+        if not self.initialized_:
+            self.smoothing_ = resolve_rule(self.smoothing)
+            self.teacher_, self.teacher_temperature_ = None, 1.0
+        if not self.smoothing_.needs_teacher:
+            return self._softened(rows, None)
+        if self.teacher_ is None:
+            if self.initialized_:
+                raise ValueError(
+                    "partial_fit cannot go on from a fit with teacher_proba: it knows no teacher."
+                )
+            self.teacher_ = self._default_teacher() if self.teacher is None else self.teacher
+        if isinstance(self.teacher_, CalibratedNet):
+            self.teacher_._partial_fit_rows(rows, like=self, seed=seed)
+            logits = self.teacher_._logits(rows)
+        elif _is_frozen(self.teacher_):
+            logits = frozen_logits(self.teacher_, X, self.classes_)
+        else:
+            raise ValueError(
+                "partial_fit needs a teacher that can be trained further, a network of this package, or a "
+                f"frozen one; got {type(self.teacher_).__name__}."
+            )
+        if self._asks_in_every_batch():
+            return rows
+        return self._softened(rows, logits / np.asarray(self.teacher_temperature_, dtype=logits.dtype))
+
+    # --- the teacher's view ---------------------------------------------------------------------------
+
+    def _loss_target(self, targets: Targets, logits: Tensor, X: Any) -> Tensor:
+        assert targets.codes is not None
+        if not self._asks_in_every_batch():
+            return super()._loss_target(targets, logits, X)
+        codes = targets.codes.to(logits.device)
+        teacher_logits = self._batch_teacher_logits(X, logits)
+        if isinstance(self.smoothing_, SmoothingRule):
+            return self.smoothing_.torch_targets(codes, teacher_logits)
+        soft = self.smoothing_.targets(codes.cpu().numpy(), teacher_logits.cpu().numpy())
+        return torch.as_tensor(soft, device=logits.device, dtype=logits.dtype)
+
+    def _batch_teacher_logits(self, X: Any, like: Tensor) -> Tensor:
+        """Ask the teacher about a batch as the student sees it, divided by its temperature."""
+        frozen = _is_frozen(self.teacher_)
+        net = self.teacher_.estimator if frozen else self.teacher_  # type: ignore[union-attr]
+        if isinstance(net, CalibratedNet):
+            temperature = net.temperature_ if frozen else self.teacher_temperature_
+            return net._batch_logits(X).to(like) / temperature
+        rows = X.cpu().numpy() if isinstance(X, Tensor) else X
+        logits = classifier_logits(self.teacher_, rows, self.classes_) / self.teacher_temperature_
+        return torch.as_tensor(logits).to(like)
+
+    def teacher_predict_proba(self, X: Any) -> NDArray[np.floating]:
+        r"""Return the probabilities that the smoothing rule sees, :math:`\mathrm{softmax}(z / T_{cal})`.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n rows
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            Columns in the order of `classes_`; rows sum to 1.
+
+        Raises
+        ------
+        AttributeError
+            If the fit had no teacher: a rule that needs none, or `teacher_proba`.
+        """
+        self.check_is_fitted()
+        if self.teacher_ is None:
+            raise AttributeError(f"This {type(self).__name__} was fitted without a teacher.")
+        if isinstance(self.teacher_, CalibratedNet):
+            return softmax(self.teacher_._logits(check_data(self, X, reset=False)), self.teacher_temperature_)
+        if _is_frozen(self.teacher_):
+            return softmax(frozen_logits(self.teacher_, X, self.classes_))
+        return softmax(classifier_logits(self.teacher_, X, self.classes_), self.teacher_temperature_)
+
+
+def _is_frozen(teacher: Any) -> bool:
+    return isinstance(teacher, FrozenEstimator)
+
+
+def _without_writers(callbacks: Any) -> tuple[Any, list[str]]:
+    """Return the callbacks that write no files, and the names of the others."""
+    if not isinstance(callbacks, list):
+        return callbacks, []
+    kept, dropped = [], []
+    for item in callbacks:
+        callback = item[1] if isinstance(item, tuple) else item
+        kind = callback if isinstance(callback, type) else type(callback)
+        if issubclass(kind, _WRITERS):
+            dropped.append(item[0] if isinstance(item, tuple) else kind.__name__)
+        else:
+            kept.append(item)
+    return kept, dropped
+
+
+def _checked_targets(targets: Any, n_rows: int, n_classes: int, rule: Any) -> NDArray[np.floating]:
+    """Return a rule's targets after checking that they are probability vectors; users write rules, too."""
+    array = np.asarray(targets)
+    if array.shape != (n_rows, n_classes):
+        raise ValueError(f"{rule!r} gave targets of shape {array.shape}, expected ({n_rows}, {n_classes}).")
+    if not (array.min() >= 0 and abs(array.sum(axis=1) - 1).max() < 1e-3):
+        raise ValueError(f"{rule!r} gave targets that are no probability vectors.")
+    return array

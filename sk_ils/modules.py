@@ -1,0 +1,40 @@
+"""The default network; any other torch module is the user's own."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+__all__ = ["MLP"]
+
+
+class MLP(nn.Module):
+    """Multi-layer perceptron with ReLU units that returns one logit per class.
+
+    Parameters
+    ----------
+    n_features_in : int
+        Number of input values per row; inputs with more than two dimensions are flattened.
+    n_classes : int
+        Number of classes, K.
+    hidden_sizes : sequence of int, default=(128, 128)
+        Units of each hidden layer; empty for a linear model.
+
+    Examples
+    --------
+    >>> import torch
+    >>> MLP(4, 3)(torch.zeros(2, 4)).shape
+    torch.Size([2, 3])
+    """
+
+    def __init__(self, n_features_in: int, n_classes: int, hidden_sizes: Sequence[int] = (128, 128)) -> None:
+        super().__init__()
+        sizes = [n_features_in, *hidden_sizes]
+        layers: list[nn.Module] = [nn.Flatten()]
+        for size_in, size_out in pairwise(sizes):
+            layers += [nn.Linear(size_in, size_out), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], n_classes))
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return logits (n, K) for inputs (n, ...)."""
+        return self.layers(X)

@@ -1,0 +1,483 @@
+r"""Smoothing rules: (labels, teacher logits) -> soft targets; no training, no data handling.
+
+A rule is a small object that holds hyper-parameters and calls pure functions of this module. It says for
+each instance how much probability leaves the true class (the *smoothing factor*) and onto which classes it
+goes. In every instance-based rule the target is
+
+.. math:: q_k = (1 - \epsilon_i) 1[k = t] + \epsilon_i s_k 1[k \ne t],
+
+with the true class ``t``, the instance's smoothing factor ``epsilon_i`` and a distribution ``s`` over the
+wrong classes that sums to 1, so that the true class keeps exactly ``1 - epsilon_i``.
+
+The logits that a rule receives are the teacher's logits divided by the teacher's own temperature ``T_cal``
+(see :class:`sk_ils.InstanceSmoothedClassifier`), so that a rule's parameters mean the same for any teacher.
+
+References
+----------
+.. [1] M. Maher and M. Kull, "Instance-based Label Smoothing For Better Calibrated Classification Networks",
+   ICMLA 2021, arXiv:2110.05355.
+.. [2] C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from difflib import get_close_matches
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, clone
+from torch import Tensor
+
+from sk_ils._validation import Interval, InvalidParameterError, validate_parameter_constraints
+
+__all__ = [
+    "ILS",
+    "ILS1",
+    "ILS2",
+    "NoSmoothing",
+    "SmoothingRule",
+    "UniformSmoothing",
+    "quadratic_smoothing_factor",
+    "resolve_rule",
+    "smoothed_targets",
+    "true_class_probability",
+    "wrong_class_share",
+]
+
+
+def true_class_probability(logits: Tensor, y: Tensor) -> Tensor:
+    """Return softmax(logits) at the true class.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n, K)
+    y : int64 Tensor of shape (n,)
+        Class indices in [0, K).
+
+    Returns
+    -------
+    Tensor of shape (n,)
+        Probabilities in [0, 1].
+    """
+    return torch.softmax(logits, dim=1).gather(1, y[:, None]).squeeze(1)
+
+
+def quadratic_smoothing_factor(
+    true_class_proba: Tensor, *, shift: float, curvature: float, max_epsilon: float
+) -> Tensor:
+    r"""Return the smoothing factor of ILS1 and ILS, a two-sided clipped quadratic.
+
+    .. math:: \epsilon_i = \min(P_2 (p_t - P_1)^2, \epsilon_{max})
+
+    This is Eq. 3 of [1]_ in the module's references, *reconstructed* from the paper's appendix (its Fig. 6 is
+    fitted by P1 = 0.81, P2 = 2.1 with a cap of 0.2): the paper's body gives neither the clip nor its value.
+
+    Parameters
+    ----------
+    true_class_proba : Tensor
+        The teacher's probability of the true class, p_t, in [0, 1].
+    shift, curvature, max_epsilon : float
+        P1 in [0, 1], P2 in [0, inf), epsilon_max in [0, 1).
+
+    Returns
+    -------
+    Tensor
+        Of true_class_proba's shape, in [0, max_epsilon].
+    """
+    return (curvature * (true_class_proba - shift) ** 2).clamp(max=max_epsilon)
+
+
+def wrong_class_share(logits: Tensor, y: Tensor, *, temperature: float = 1.0) -> Tensor:
+    r"""Return the softmax of logits / temperature over the wrong classes only.
+
+    Equal to :math:`p_k / (1 - p_t)`, the authors' form of ILS2 and ILS in [1]_, without the 0 / 0 of a
+    teacher that is certain of the true class: the true class is masked out before the softmax.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n, K)
+    y : int64 Tensor of shape (n,)
+    temperature : float, default=1.0
+        In (0, inf). Large values approach the uniform share 1 / (K - 1).
+
+    Returns
+    -------
+    Tensor of shape (n, K)
+        Rows sum to 1; exactly 0 at the true class.
+    """
+    wrong = logits.scatter(1, y[:, None], -torch.inf)
+    # Shift before the division: the largest entry becomes 0, so that no temperature can overflow it.
+    wrong = wrong - wrong.amax(dim=1, keepdim=True)
+    return torch.softmax(wrong / temperature, dim=1)
+
+
+def smoothed_targets(y: Tensor, smoothing_factor: Tensor, share: Tensor) -> Tensor:
+    """Return targets with ``1 - smoothing_factor`` on the true class and the rest shared out.
+
+    Parameters
+    ----------
+    y : int64 Tensor of shape (n,)
+    smoothing_factor : Tensor of shape (n,)
+        epsilon_i in [0, 1).
+    share : Tensor of shape (n, K)
+        Rows sum to 1, 0 at the true class.
+
+    Returns
+    -------
+    Tensor of shape (n, K)
+        Rows sum to 1.
+    """
+    targets = smoothing_factor[:, None] * share
+    return targets.scatter(1, y[:, None], (1 - smoothing_factor)[:, None])
+
+
+def _uniform_share(logits: Tensor, y: Tensor) -> Tensor:
+    share = torch.full_like(logits, 1 / (logits.shape[1] - 1))
+    return share.scatter(1, y[:, None], 0.0)
+
+
+class SmoothingRule(BaseEstimator):
+    """Base of the rules: checks and the NumPy shell round one pure torch function.
+
+    A user's own rule need not inherit from it: any object with ``targets`` and ``smoothing_factor`` (NumPy
+    in and out) and ``needs_teacher`` will do.
+    """
+
+    #: Whether the rule reads the teacher's logits; without need, no teacher is fitted.
+    needs_teacher: ClassVar[bool] = True
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
+
+    @abstractmethod
+    def torch_targets(self, y: Tensor, logits: Tensor) -> Tensor:
+        """Return the soft targets (n, K) for class indices y (n,) and logits (n, K), unchecked."""
+
+    @abstractmethod
+    def _smoothing_factor(self, true_class_proba: Tensor) -> Tensor: ...
+
+    def check_parameters(self) -> None:
+        """Raise InvalidParameterError if a parameter is outside its range."""
+        validate_parameter_constraints(
+            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
+        )
+
+    def targets(
+        self,
+        y: ArrayLike,
+        teacher_logits: ArrayLike | None,
+        student_logits: ArrayLike | None = None,
+    ) -> NDArray[np.floating]:
+        """Return the soft target of each instance.
+
+        Parameters
+        ----------
+        y : array-like of shape (n,)
+            True classes as integer indices in [0, K).
+        teacher_logits : array-like of shape (n, K) or None
+            The teacher's logits, divided by its temperature. May be None for rules without a teacher.
+        student_logits : array-like of shape (n, K), default=None
+            The student's own logits; the rules of this module read only their shape and type, and only
+            where teacher_logits is None.
+
+        Returns
+        -------
+        ndarray of shape (n, K)
+            Rows are probability vectors, in the float type of the logits.
+
+        Raises
+        ------
+        ValueError
+            If both logits are None, or if shapes, labels or values are not as described.
+        InvalidParameterError
+            If a parameter of the rule is outside its range.
+        """
+        self.check_parameters()
+        if teacher_logits is None and self.needs_teacher:
+            raise ValueError(f"{type(self).__name__} needs teacher_logits, got None.")
+        labels, logits = _checked(y, student_logits if teacher_logits is None else teacher_logits)
+        return self.torch_targets(torch.from_numpy(labels), torch.from_numpy(logits)).numpy()
+
+    def smoothing_factor(self, true_class_proba: ArrayLike) -> NDArray[np.floating]:
+        """Return the smoothing factor for given teacher probabilities of the true class.
+
+        Parameters
+        ----------
+        true_class_proba : array-like
+            Probabilities p_t in [0, 1].
+
+        Returns
+        -------
+        ndarray
+            epsilon_i in [0, 1), of the same shape.
+        """
+        self.check_parameters()
+        proba = np.asarray(true_class_proba)
+        proba = proba if np.issubdtype(proba.dtype, np.floating) else proba.astype(np.float64)
+        if not ((proba >= 0) & (proba <= 1)).all():
+            raise ValueError("true_class_proba must hold probabilities in [0, 1].")
+        return self._smoothing_factor(torch.from_numpy(np.array(proba))).numpy()
+
+
+def _checked(y: ArrayLike, logits: ArrayLike | None) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
+    """Return labels as int64 and logits as a writable float array, or say what is wrong with them."""
+    if logits is None:
+        raise ValueError(
+            "teacher_logits and student_logits are both None: one must be given, the number of classes and "
+            "the float type come from it."
+        )
+    scores = np.array(logits)  # a copy: torch refuses read-only arrays
+    if not np.issubdtype(scores.dtype, np.floating):
+        scores = scores.astype(np.float64)
+    if scores.ndim != 2 or scores.shape[1] < 2:
+        raise ValueError(f"Expected logits of shape (n, K) with K >= 2, got {scores.shape}.")
+    if not np.isfinite(scores).all():
+        raise ValueError("The logits hold NaN or infinity; floor probabilities before taking the log.")
+    labels = np.asarray(y)
+    if not np.issubdtype(labels.dtype, np.integer) or labels.shape != scores.shape[:1]:
+        raise ValueError(
+            f"Expected y as {len(scores)} integer class indices, got shape {labels.shape} of type "
+            f"{labels.dtype}; encode labels with np.unique(y, return_inverse=True)."
+        )
+    if labels.size and not (labels.min() >= 0 and labels.max() < scores.shape[1]):
+        raise ValueError(
+            f"Expected class indices in [0, {scores.shape[1]}), got values from {labels.min()} to "
+            f"{labels.max()}."
+        )
+    return np.array(labels, dtype=np.int64), scores
+
+
+class NoSmoothing(SmoothingRule):
+    """One-hot targets: plain cross-entropy training ("No LS").
+
+    Examples
+    --------
+    >>> NoSmoothing().targets([1], [[0.0, 2.0, 1.0]])
+    array([[0., 1., 0.]])
+    """
+
+    needs_teacher = False
+
+    def torch_targets(self, y: Tensor, logits: Tensor) -> Tensor:
+        """Return one-hot rows (n, K)."""
+        return torch.zeros_like(logits).scatter(1, y[:, None], 1.0)
+
+    def _smoothing_factor(self, true_class_proba: Tensor) -> Tensor:
+        return torch.zeros_like(true_class_proba)
+
+
+class UniformSmoothing(SmoothingRule):
+    r"""Label smoothing with one constant for every instance and class ("LS").
+
+    .. math:: q_k = (1 - \epsilon) 1[k = t] + \epsilon / K
+
+    The usual form (Szegedy et al. 2016, section 7): the true class gets its share of epsilon back and keeps
+    1 - epsilon + epsilon / K.
+
+    Parameters
+    ----------
+    epsilon : float, default=0.1
+        Smoothing factor in [0, 1).
+
+    Examples
+    --------
+    >>> UniformSmoothing(epsilon=0.3).targets([1], [[0.0, 2.0, 1.0]])
+    array([[0.1, 0.8, 0.1]])
+    """
+
+    needs_teacher = False
+    _parameter_constraints: ClassVar = {"epsilon": [Interval(Real, 0, 1, closed="left")]}
+
+    def __init__(self, epsilon: float = 0.1) -> None:
+        self.epsilon = epsilon
+
+    def torch_targets(self, y: Tensor, logits: Tensor) -> Tensor:
+        """Return uniformly smoothed rows (n, K)."""
+        other = self.epsilon / logits.shape[1]
+        targets = torch.full_like(logits, other)
+        return targets.scatter(1, y[:, None], 1 - self.epsilon + other)
+
+    def _smoothing_factor(self, true_class_proba: Tensor) -> Tensor:
+        return torch.full_like(true_class_proba, self.epsilon)
+
+
+class ILS1(SmoothingRule):
+    r"""Instance-based smoothing of the true class, uniform over the wrong classes.
+
+    The smoothing factor is that of :func:`quadratic_smoothing_factor`, the share 1 / (K - 1): an instance on
+    which the teacher is as sure as ``shift`` keeps its hard label, one on which it is less (or more) sure is
+    smoothed. Source: Maher and Kull 2021, Eq. 3 as reconstructed from their appendix.
+
+    Parameters
+    ----------
+    shift : float, default=0.8
+        P1, the true-class probability that is not smoothed, in [0, 1].
+    curvature : float, default=2.0
+        P2, coefficient of the quadratic term, in [0, inf).
+    max_epsilon : float, default=0.2
+        Largest smoothing factor, in [0, 1).
+
+    Examples
+    --------
+    >>> ILS1(shift=1.0, curvature=0.4).smoothing_factor([0.5, 1.0])
+    array([0.1, 0. ])
+    """
+
+    _parameter_constraints: ClassVar = {
+        "shift": [Interval(Real, 0, 1, closed="both")],
+        "curvature": [Interval(Real, 0, None, closed="left")],
+        "max_epsilon": [Interval(Real, 0, 1, closed="left")],
+    }
+
+    def __init__(self, shift: float = 0.8, curvature: float = 2.0, max_epsilon: float = 0.2) -> None:
+        self.shift = shift
+        self.curvature = curvature
+        self.max_epsilon = max_epsilon
+
+    def torch_targets(self, y: Tensor, logits: Tensor) -> Tensor:
+        """Return smoothed rows (n, K)."""
+        epsilon = self._smoothing_factor(true_class_probability(logits, y))
+        return smoothed_targets(y, epsilon, self._share(logits, y))
+
+    def _share(self, logits: Tensor, y: Tensor) -> Tensor:
+        return _uniform_share(logits, y)
+
+    def _smoothing_factor(self, true_class_proba: Tensor) -> Tensor:
+        return quadratic_smoothing_factor(
+            true_class_proba,
+            shift=self.shift,
+            curvature=self.curvature,
+            max_epsilon=self.max_epsilon,
+        )
+
+
+class ILS2(SmoothingRule):
+    """A constant smoothing factor, shared out as the teacher sees the wrong classes.
+
+    The share is that of :func:`wrong_class_share`. Source: the code of Maher and Kull 2021. The paper's
+    temperature applies to raw teacher logits, ours to logits already divided by the teacher's T_cal:
+    T_paper = T * T_cal.
+
+    Parameters
+    ----------
+    epsilon : float, default=0.1
+        Smoothing factor in [0, 1).
+    temperature : float, default=1.0
+        Softens (> 1) or sharpens (< 1) the teacher's view of the wrong classes, in (0, inf).
+
+    Examples
+    --------
+    >>> ILS2(epsilon=0.3).targets([0], [[5.0, 0.0, np.log(2)]]).round(3)
+    array([[0.7, 0.1, 0.2]])
+    """
+
+    _parameter_constraints: ClassVar = {
+        "epsilon": [Interval(Real, 0, 1, closed="left")],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(self, epsilon: float = 0.1, temperature: float = 1.0) -> None:
+        self.epsilon = epsilon
+        self.temperature = temperature
+
+    def torch_targets(self, y: Tensor, logits: Tensor) -> Tensor:
+        """Return smoothed rows (n, K)."""
+        epsilon = logits.new_full((len(logits),), self.epsilon)
+        return smoothed_targets(y, epsilon, wrong_class_share(logits, y, temperature=self.temperature))
+
+    def _smoothing_factor(self, true_class_proba: Tensor) -> Tensor:
+        return torch.full_like(true_class_proba, self.epsilon)
+
+
+class ILS(ILS1):
+    """Instance-based label smoothing: the factor of :class:`ILS1` with the share of :class:`ILS2`.
+
+    Source: Maher and Kull 2021.
+
+    Parameters
+    ----------
+    shift : float, default=0.8
+        P1, the true-class probability that is not smoothed, in [0, 1].
+    curvature : float, default=2.0
+        P2, coefficient of the quadratic term, in [0, inf).
+    max_epsilon : float, default=0.2
+        Largest smoothing factor, in [0, 1).
+    temperature : float, default=1.0
+        Softens (> 1) or sharpens (< 1) the teacher's view of the wrong classes, in (0, inf).
+
+    Examples
+    --------
+    >>> rule = ILS(shift=0.9, curvature=1.0)
+    >>> rule.targets([0, 1], [[1.0, 0.0, -1.0], [1.0, 0.0, -1.0]]).round(3)
+    array([[0.945, 0.04 , 0.015],
+           [0.176, 0.8  , 0.024]])
+    """
+
+    _parameter_constraints: ClassVar = {
+        **ILS1._parameter_constraints,
+        "temperature": ILS2._parameter_constraints["temperature"],
+    }
+
+    def __init__(
+        self,
+        shift: float = 0.8,
+        curvature: float = 2.0,
+        max_epsilon: float = 0.2,
+        temperature: float = 1.0,
+    ) -> None:
+        super().__init__(shift=shift, curvature=curvature, max_epsilon=max_epsilon)
+        self.temperature = temperature
+
+    def _share(self, logits: Tensor, y: Tensor) -> Tensor:
+        return wrong_class_share(logits, y, temperature=self.temperature)
+
+
+_RULE_NAMES = ("targets", "smoothing_factor", "needs_teacher")
+_RULES: dict[str, Callable[[], SmoothingRule]] = {
+    "none": NoSmoothing,
+    "uniform": UniformSmoothing,
+    "ils1": ILS1,
+    "ils2": ILS2,
+    "ils": ILS,
+}
+
+
+def resolve_rule(smoothing: Any) -> Any:
+    """Return an unshared rule object for a name or an instance.
+
+    Parameters
+    ----------
+    smoothing : {"none", "uniform", "ils1", "ils2", "ils"} or rule
+        A name stands for the rule with its default parameters.
+
+    Returns
+    -------
+    rule
+        A new object; an instance is cloned.
+
+    Raises
+    ------
+    InvalidParameterError
+        For an unknown name (the nearest known one is suggested) or an object that is no rule.
+
+    Examples
+    --------
+    >>> resolve_rule("ils2")
+    ILS2()
+    """
+    if isinstance(smoothing, str):
+        if smoothing in _RULES:
+            return _RULES[smoothing]()
+        near = get_close_matches(smoothing.lower(), _RULES, n=1, cutoff=0.4)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise InvalidParameterError(
+            f"Unknown smoothing {smoothing!r}.{hint} Known names: {', '.join(map(repr, _RULES))}."
+        )
+    if isinstance(smoothing, type) or not all(hasattr(smoothing, name) for name in _RULE_NAMES):
+        raise InvalidParameterError(
+            f"smoothing must be one of {', '.join(map(repr, _RULES))} or a rule object with "
+            f"targets(y, teacher_logits, student_logits=None), smoothing_factor(true_class_proba) and "
+            f"needs_teacher; got {smoothing!r}."
+        )
+    return clone(smoothing, safe=False)

@@ -1,0 +1,65 @@
+"""Loaders yield every row once, in the order that the seed draws."""
+
+import pytest
+import torch
+from torch.utils.data import TensorDataset
+
+from sk_ils.batches import BatchLoader, DatasetLoader, Rows
+
+
+def rows(n):
+    return Rows(torch.arange(n, dtype=torch.float32)[:, None], torch.arange(n), weight=torch.arange(n) / 2)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize(("n", "batch_size"), [(1, 4), (4, 4), (10, 4), (100, 3), (100, 1), (5, 100)])
+def test_each_row_comes_once_with_its_own_targets(n, batch_size, shuffle):
+    loader = BatchLoader(rows(n), batch_size, shuffle=shuffle, generator=torch.Generator().manual_seed(0))
+    batches = list(loader)
+    assert len(batches) == len(loader)
+    X = torch.cat([X for X, _ in batches]).squeeze(1)
+    assert X.sort().values.tolist() == list(range(n))
+    for X, targets in batches:
+        assert X.squeeze(1).tolist() == targets.codes.tolist()
+        assert (X.squeeze(1) / 2).tolist() == targets.weight.tolist()
+        assert targets.soft is None
+    if not shuffle:
+        assert X.squeeze(1).tolist() == list(range(n))[-len(X) :]
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(9, [4, 5]), (10, [4, 4, 2]), (8, [4, 4]), (1, [1])])
+def test_a_last_batch_of_one_row_joins_the_one_before(n, sizes):
+    assert [len(X) for X, _ in BatchLoader(rows(n), 4)] == sizes
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(9, [4, 4]), (10, [4, 4]), (8, [4, 4]), (3, [])])
+def test_drop_last_leaves_out_what_fills_no_batch(n, sizes):
+    assert [len(X) for X, _ in BatchLoader(rows(n), 4, drop_last=True)] == sizes
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_dataset_comes_in_the_same_order_as_a_tensor(num_workers):
+    n = 23
+    dataset = Rows(TensorDataset(rows(n).X, torch.zeros(n)), torch.arange(n))
+    orders = []
+    for loader in (
+        BatchLoader(rows(n), 4, shuffle=True, generator=torch.Generator().manual_seed(1)),
+        DatasetLoader(
+            dataset,
+            batch_size=4,
+            shuffle=True,
+            generator=torch.Generator().manual_seed(1),
+            num_workers=num_workers,
+        ),
+    ):
+        epochs = [torch.cat([X for X, _ in loader]).squeeze(1).tolist() for _ in range(2)]
+        assert epochs[0] != epochs[1]
+        orders.append(epochs)
+    assert orders[0] == orders[1]
+
+
+def test_taking_rows_of_a_dataset_takes_their_targets_along():
+    dataset = Rows(TensorDataset(rows(9).X, torch.zeros(9)), torch.arange(9))
+    part = dataset.take([7, 2])
+    assert [part[0][0].item(), part[1][0].item()] == [7, 2]
+    assert part.codes.tolist() == [7, 2]

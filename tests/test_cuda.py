@@ -1,0 +1,164 @@
+"""The same contract on a GPU; skipped without one."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.calibration import CalibratedClassifierCV, calibration_curve
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
+from skorch.callbacks import EpochScoring
+from torch.utils.data import TensorDataset
+
+from sk_ils import net as net_module
+from sk_ils.metrics import (
+    CalibrationScorer,
+    calibration_report,
+    calibration_scoring,
+    neg_classwise_calibration_error_scorer,
+    neg_expected_calibration_error_scorer,
+)
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+RULES = ["none", "uniform", "ils1", "ils2", "ils"]
+
+
+@pytest.fixture(autouse=True)
+def _cuda_generators_stay_untouched():
+    before = torch.cuda.get_rng_state()
+    yield
+    assert torch.equal(before, torch.cuda.get_rng_state())
+
+
+@pytest.mark.parametrize("smoothing", RULES)
+def test_auto_takes_the_gpu_and_agrees_with_the_cpu(student, table, smoothing):
+    X, y = table
+    on_gpu = student(smoothing=smoothing, device="auto").fit(X, y)
+    assert next(on_gpu.module_.parameters()).is_cuda
+    on_cpu = student(smoothing=smoothing, device="cpu").fit(X, y)
+    np.testing.assert_allclose(on_gpu.predict_proba(X), on_cpu.predict_proba(X), atol=2e-2)
+    assert set(on_gpu.predict(X)) <= set(y)
+
+
+def test_float64_agrees_with_the_cpu_to_round_off(student, table):
+    X, y = table
+    on_gpu, on_cpu = (student(device=device, dtype="float64").fit(X, y) for device in ("cuda", "cpu"))
+    np.testing.assert_allclose(on_gpu.predict_proba(X), on_cpu.predict_proba(X), atol=1e-6)
+    np.testing.assert_allclose(on_gpu.history[:, "valid_loss"], on_cpu.history[:, "valid_loss"], rtol=1e-6)
+
+
+def test_no_smoothing_equals_the_default_teacher_exactly(student, table):
+    X, y = table
+    none, smoothed = (student(smoothing=rule, device="cuda").fit(X, y) for rule in ("none", "ils"))
+    np.testing.assert_array_equal(none.predict_proba(X), smoothed.teacher_.predict_proba(X))
+
+
+def test_the_same_seed_gives_identical_probabilities(student, table):
+    X, y = table
+    first, second = (student(device="cuda").fit(X, y).predict_proba(X) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_fit_on_the_cpu_leaves_the_gpus_generators_alone(student, table):
+    student(device="cpu").fit(*table)
+
+
+def test_data_that_do_not_fit_go_over_batch_by_batch(student, table, monkeypatch):
+    X, y = table
+    resident = student(device="cuda").fit(X, y).predict_proba(X)
+    monkeypatch.setattr(net_module, "_RESIDENT_SHARE", 0.0)
+    streamed = student(device="cuda").fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(streamed, resident, atol=1e-6)
+
+
+def test_cuda_tensors_and_datasets_go_in(student, table):
+    X, y = table
+    codes = np.unique(y, return_inverse=True)[1]
+    tensor = torch.as_tensor(X, dtype=torch.float32)
+    from_tensor = student(device="cuda").fit(tensor.cuda(), torch.as_tensor(codes).cuda())
+    dataset = TensorDataset(tensor, torch.as_tensor(codes))
+    from_dataset = student(device="cuda").fit(dataset)
+    np.testing.assert_allclose(
+        from_tensor.predict_proba(tensor.cuda()), from_dataset.predict_proba(dataset), atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("mode", ["cached", "online"])
+@pytest.mark.parametrize("kind", ["net", "frozen", "trees"])
+def test_teachers_teach_on_the_gpu(student, teacher, table, mode, kind):
+    X, y = table
+    teachers = {
+        "net": lambda: None,
+        "frozen": lambda: FrozenEstimator(teacher(device="cuda").fit(X, y)),
+        "trees": lambda: HistGradientBoostingClassifier(max_iter=5),
+    }
+    clf = student(device="cuda", teacher=teachers[kind](), teacher_mode=mode).fit(X, y)
+    assert clf.score(X, y) > 0.5
+    np.testing.assert_allclose(clf.teacher_predict_proba(X).sum(axis=1), 1, atol=1e-6)
+
+
+def test_weights_callbacks_and_partial_fit_work(student, table):
+    X, y = table
+    clf = student(
+        device="cuda", callbacks=[EpochScoring("accuracy", lower_is_better=False, name="my_acc")]
+    ).fit(X, y, sample_weight=np.random.default_rng(0).random(len(y)))
+    assert all(np.isfinite(clf.history[:, "my_acc"]))
+    clf.partial_fit(X, y)
+    assert len(clf.history) == 10
+
+
+def test_a_network_of_the_gpu_is_unpickled_and_goes_on(student, table):
+    X, y = table
+    clf = student(device="cuda").fit(X, y)
+    again = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+
+
+def test_scikit_learns_tools_work_on_the_gpu(student, table):
+    X, y = table
+    search = GridSearchCV(
+        student(device="cuda"), {"smoothing__shift": [0.5, 0.9]}, cv=3, scoring="neg_log_loss"
+    ).fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    for method in ("sigmoid", "isotonic", "temperature"):
+        calibrated = CalibratedClassifierCV(FrozenEstimator(search.best_estimator_), method=method).fit(X, y)
+        np.testing.assert_allclose(calibrated.predict_proba(X).sum(axis=1), 1)
+    clf = student(device="cuda").fit(X, y == "ant")
+    calibration_curve(y == "ant", clf.predict_proba(X)[:, 1])
+
+
+def test_scorers_and_report_read_a_network_of_the_gpu(student, table):
+    X, y = table
+    callbacks = [
+        EpochScoring(scorer, lower_is_better=False, name=name)
+        for name, scorer in (
+            ("ece", neg_expected_calibration_error_scorer),
+            ("classwise", neg_classwise_calibration_error_scorer),
+        )
+    ]
+    clf = student(device="cuda", callbacks=callbacks).fit(X, y)
+    assert np.isfinite(clf.history[:, ("ece", "classwise")]).all()
+    for name, scorer in calibration_scoring().items():
+        assert scorer(clf, X, y) == pytest.approx(CalibrationScorer()(clf, X, y)[name], abs=1e-6)
+    report = calibration_report(y, clf.predict_proba(X), n_resamples=50, random_state=0)
+    assert report["accuracy"].value == pytest.approx(clf.score(X, y))
+
+
+def test_a_module_with_dropout_repeats_itself_with_the_same_seed(teacher, table):
+    X, y = table
+
+    class DropoutNet(torch.nn.Module):
+        def __init__(self, n_features_in, n_classes):
+            super().__init__()
+            self.layers = torch.nn.Sequential(
+                torch.nn.Linear(n_features_in, 16), torch.nn.Dropout(0.5), torch.nn.Linear(16, n_classes)
+            )
+
+        def forward(self, X):
+            return self.layers(X)
+
+    first, second = (teacher(module=DropoutNet, device="cuda").fit(X, y).predict_proba(X) for _ in range(2))
+    np.testing.assert_array_equal(first, second)

@@ -1,0 +1,246 @@
+"""The training loop: best epoch, seeds, parameters, partial_fit."""
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.metrics import log_loss
+from torch import nn
+
+from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
+from sk_ils._holdout import stratified_split
+
+
+class DropoutNet(nn.Module):
+    def __init__(self, n_features_in, n_classes):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(n_features_in, 16),
+            nn.BatchNorm1d(16),
+            nn.Dropout(0.5),
+            nn.ReLU(),
+            nn.Linear(16, n_classes),
+        )
+
+    def forward(self, X):
+        return self.layers(X)
+
+
+def held_out(clf, X, y):
+    """Return the default hold-out of a fit with an integer seed."""
+    codes = np.unique(y, return_inverse=True)[1]
+    seed = int(np.random.RandomState(clf.random_state).randint(2**31 - 1))
+    valid = stratified_split(codes, clf.train_split, seed).valid
+    return X[valid], y[valid]
+
+
+def test_the_epoch_with_the_lowest_validation_cross_entropy_is_restored(teacher, table):
+    X, y = table
+    clf = teacher(max_epochs=80, lr=0.05, temperature_scaling=False).fit(X, y)
+    losses = clf.history[:, "valid_loss"]
+    assert np.argmin(losses) < len(losses) - 5, "the data do not overfit: nothing is tested"
+    X_valid, y_valid = held_out(clf, X, y)
+    assert log_loss(y_valid, clf.predict_proba(X_valid)) == pytest.approx(min(losses), abs=1e-6)
+
+
+def test_the_validation_loss_is_that_of_hard_labels_whatever_the_rule(student, table):
+    X, y = table
+    clf = student(smoothing="uniform", smoothing__epsilon=0.5, temperature_scaling=False).fit(X, y)
+    X_valid, y_valid = held_out(clf, X, y)
+    loss = log_loss(y_valid, clf.predict_proba(X_valid))
+    assert min(clf.history[:, "valid_loss"]) == pytest.approx(loss, abs=1e-6)
+
+
+def test_patience_counts_epochs_without_a_lower_loss(teacher, table):
+    clf = teacher(max_epochs=200, lr=0.05, patience=7).fit(*table)
+    losses = clf.history[:, "valid_loss"]
+    assert len(losses) < 200
+    assert len(losses) - 1 - np.argmin(losses) == 7
+
+
+@pytest.mark.parametrize("module", [None, DropoutNet])
+@pytest.mark.parametrize("smoothing", ["none", "ils"])
+def test_the_same_seed_gives_identical_probabilities(student, table, smoothing, module):
+    X, y = table
+    first, second, other = (
+        student(module=module, smoothing=smoothing, random_state=seed, **_sizes(module)).fit(X, y)
+        for seed in (3, 3, 4)
+    )
+    np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
+    np.testing.assert_array_equal(first.fit(X, y).predict_proba(X), second.predict_proba(X))
+    assert (first.predict_proba(X) != other.predict_proba(X)).any()
+
+
+def _sizes(module):
+    return {} if module is None else {"module__n_classes": 3}
+
+
+def test_without_a_seed_two_fits_differ_and_torch_is_left_alone(student, table):
+    X, y = table
+    first, second = (student(random_state=None).fit(X, y).predict_proba(X) for _ in range(2))
+    assert (first != second).any()
+
+
+def test_a_random_state_instance_moves_on_with_each_fit(teacher, table):
+    X, y = table
+    first = teacher(random_state=np.random.RandomState(0))
+    second = teacher(random_state=np.random.RandomState(0))
+    one = first.fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(one, second.fit(X, y).predict_proba(X))
+    assert (first.fit(X, y).predict_proba(X) != one).any()
+
+
+def test_training_is_shuffled(teacher, table):
+    X, y = table
+    shuffled = teacher().fit(X, y)
+    in_order = teacher(iterator_train__shuffle=False).fit(X, y)
+    assert (shuffled.predict_proba(X) != in_order.predict_proba(X)).any()
+
+
+def test_rows_of_probabilities_sum_to_one_and_their_log_is_the_decision_function(student, table):
+    X, y = table
+    clf = student().fit(X, y)
+    proba = clf.predict_proba(X)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.exp(clf.decision_function(X)), proba)
+
+
+def test_a_row_is_predicted_the_same_alone_and_among_others(student, table):
+    X, y = table
+    clf = student().fit(X, y)
+    alone = np.concatenate([clf.decision_function(X[i : i + 1]) for i in range(20)])
+    np.testing.assert_allclose(alone, clf.decision_function(X)[:20], rtol=1e-7, atol=1e-7)
+
+
+def test_a_module_instance_is_a_parameter_that_fit_does_not_change(student, table):
+    X, y = table
+    with torch.random.fork_rng():
+        module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+    before = [p.detach().clone() for p in module.parameters()]
+    clf = student(module=module).fit(X, y)
+    for old, new, trained in zip(before, module.parameters(), clf.module_.parameters(), strict=True):
+        assert torch.equal(old, new)
+        assert not torch.equal(old, trained)
+    np.testing.assert_array_equal(clf.predict_proba(X), clone(clf).fit(X, y).predict_proba(X))
+
+
+def test_a_module_may_return_more_than_logits(student, table):
+    class Tuple(nn.Linear):
+        def forward(self, X):
+            return super().forward(X), X
+
+    X, y = table
+    sizes = {"module__in_features": 6, "module__out_features": 3}
+    clf = student(module=Tuple, **sizes).fit(X, y)
+    np.testing.assert_allclose(
+        clf.predict_proba(X[:3]), student(module=nn.Linear, **sizes).fit(X, y).predict_proba(X[:3])
+    )
+
+
+def test_set_params_changes_a_fitted_network_at_the_next_fit_only(student, table):
+    X, y = table
+    clf = student().fit(X, y)
+    before = clf.predict_proba(X)
+    clf.set_params(module__hidden_sizes=(4,), smoothing="ils2", max_epochs=2)
+    np.testing.assert_array_equal(clf.predict_proba(X), before)
+    np.testing.assert_array_equal(
+        clf.fit(X, y).predict_proba(X),
+        student(module__hidden_sizes=(4,), smoothing="ils2", max_epochs=2).fit(X, y).predict_proba(X),
+    )
+
+
+def test_parameters_come_back_as_they_were_given():
+    clf = InstanceSmoothedClassifier(
+        None, lr=0.1, module__hidden_sizes=(3,), callbacks__print_log=None, smoothing__shift=0.5
+    )
+    for copy in (clone(clf), clone(clone(clf)).set_params()):
+        parameters = copy.get_params()
+        assert parameters["lr"] == 0.1
+        assert parameters["module__hidden_sizes"] == (3,)
+        assert parameters["callbacks__print_log"] is None
+        assert parameters["smoothing__shift"] == 0.5
+        assert parameters["device"] == "auto"
+    assert "module__hidden_sizes=(3,)" in repr(clf)
+    assert "smoothing=ILS(shift=0.5)" in repr(clf)
+
+
+@pytest.mark.parametrize("kind", [TeacherClassifier, InstanceSmoothedClassifier])
+def test_the_docstring_tells_every_parameter_in_the_order_of_the_constructor(kind):
+    from numpydoc.docscrape import ClassDoc
+
+    documented = [name for entry in ClassDoc(kind)["Parameters"] for name in entry.name.split(", ")]
+    named = [p for p in inspect.signature(kind).parameters if p != "kwargs"]
+    assert documented == [*named, "**kwargs"]
+
+
+def test_no_batch_at_all_is_an_error_that_says_why(teacher, table):
+    with pytest.raises(ValueError, match="no train batch"):
+        teacher(batch_size=1000, iterator_train__drop_last=True).fit(*table)
+
+
+def test_a_validation_batch_without_weight_counts_nothing(teacher, table):
+    X, y = table
+    weight = (np.arange(len(y)) < 200).astype(float)
+    index = np.arange(len(y))
+
+    def split(dataset, y):
+        return (torch.utils.data.Subset(dataset, index[part]) for part in (slice(100), slice(100, None)))
+
+    clf = teacher(train_split=split, iterator_valid__batch_size=40).fit(X, y, sample_weight=weight)
+    accuracy = (clf.predict(X[100:200]) == y[100:200]).mean()
+    assert np.isfinite(clf.history[:, "valid_loss"]).all()
+    best = np.argmin(clf.history[:, "valid_loss"])
+    assert clf.history[int(best), "valid_acc"] == pytest.approx(accuracy)
+
+
+# --- going on -----------------------------------------------------------------------------------------
+
+
+def test_partial_fit_goes_on_from_where_the_network_is(teacher, table):
+    X, y = table
+    clf = teacher(lr=0.003)
+    losses = [log_loss(y, clf.partial_fit(X, y, classes=np.unique(y)).predict_proba(X)) for _ in range(4)]
+    assert losses == sorted(losses, reverse=True)
+    assert len(clf.history) == 20
+    assert clf.temperature_ == 1
+
+
+def test_partial_fit_needs_the_classes_once_and_then_the_same(student, table):
+    X, y = table
+    with pytest.raises(ValueError, match="classes must be passed"):
+        student().partial_fit(X, y)
+    clf = student(smoothing="uniform").partial_fit(
+        X[:100], np.where(y == "ant", "bee", y)[:100], classes=np.unique(y)
+    )
+    np.testing.assert_array_equal(clf.classes_, np.unique(y))
+    before = clf.predict_proba(X)
+    with pytest.raises(ValueError, match="classes is"):
+        clf.partial_fit(X, y, classes=["ant", "bee"])
+    with pytest.raises(ValueError, match="not among the classes"):
+        clf.partial_fit(X, np.where(y == "ant", "dog", y))
+    with pytest.raises(ValueError, match="features"):
+        clf.partial_fit(X[:, :3], y)
+    np.testing.assert_array_equal(clf.predict_proba(X), before)
+
+
+def test_partial_fit_after_fit_keeps_the_temperatures(student, table):
+    X, y = table
+    clf = student().fit(X, y)
+    before = clf.temperature_, clf.teacher_temperature_, clf.predict_proba(X)
+    clf.partial_fit(X, y)
+    assert (clf.temperature_, clf.teacher_temperature_) == before[:2]
+    assert (clf.predict_proba(X) != before[2]).any()
+
+
+def test_lr_reaches_the_optimizer_that_partial_fit_goes_on_with(teacher, table):
+    clf = teacher().fit(*table).set_params(lr=0.5)
+    assert clf.partial_fit(*table).optimizer_.param_groups[0]["lr"] == 0.5
+
+
+def test_warm_start_goes_on_and_a_cold_start_begins_again(teacher, table):
+    X, y = table
+    warm = teacher(warm_start=True).fit(X, y).fit(X, y)
+    assert len(warm.history) == 10
+    assert len(teacher().fit(X, y).fit(X, y).history) == 5

@@ -1,0 +1,223 @@
+"""Laws of the smoothing rules."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.special import softmax
+from sklearn.base import clone
+
+from sk_ils._validation import InvalidParameterError
+from sk_ils.smoothing import ILS, ILS1, ILS2, NoSmoothing, UniformSmoothing, resolve_rule
+
+RULES = [
+    NoSmoothing(),
+    UniformSmoothing(),
+    UniformSmoothing(epsilon=0.7),
+    ILS1(),
+    ILS1(shift=0.3, curvature=50.0, max_epsilon=0.9),
+    ILS2(),
+    ILS2(epsilon=0.5, temperature=4.0),
+    ILS2(epsilon=0.5, temperature=1e-3),
+    ILS(),
+    ILS(shift=0.95, curvature=1.0, max_epsilon=0.5, temperature=0.5),
+]
+any_rule = pytest.mark.parametrize("rule", RULES, ids=str)
+
+
+@st.composite
+def instances(draw, dtype=np.float64, limit=1e4, min_classes=2):
+    """Labels and logits; a quarter of the rows has a teacher that is certain, rightly or wrongly."""
+    n = draw(st.integers(1, 6))
+    n_classes = draw(st.integers(min_classes, 7))
+    width = 32 if dtype == np.float32 else 64
+    values = st.floats(-limit, limit, width=width)
+    logits = draw(arrays(dtype, (n, n_classes), elements=values))
+    y = draw(arrays(np.int64, n, elements=st.integers(0, n_classes - 1)))
+    for row in draw(st.sets(st.integers(0, 4 * n))):
+        if row < n:
+            logits[row] = -limit
+            logits[row, draw(st.integers(0, n_classes - 1))] = limit
+    return y, logits
+
+
+@any_rule
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(data=st.data())
+def test_rows_are_probability_vectors_for_any_finite_logits(rule, dtype, data):
+    y, logits = data.draw(instances(dtype))
+    targets = rule.targets(y, logits)
+    assert targets.dtype == dtype
+    assert targets.shape == logits.shape
+    assert (targets >= 0).all()
+    assert (targets <= 1).all()
+    np.testing.assert_allclose(targets.sum(axis=1), 1, atol=8 * np.finfo(dtype).eps)
+
+
+@any_rule
+@given(data=instances(limit=50.0))
+def test_the_true_class_keeps_exactly_its_share(rule, data):
+    y, logits = data
+    kept = rule.targets(y, logits)[np.arange(len(y)), y]
+    true_class_proba = softmax(logits, axis=1)[np.arange(len(y)), y]
+    expected = 1 - rule.smoothing_factor(true_class_proba)
+    if isinstance(rule, UniformSmoothing):
+        expected = expected + rule.epsilon / logits.shape[1]
+    np.testing.assert_allclose(kept, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(data=st.data())
+def test_a_constant_smoothing_factor_leaves_the_true_class_one_minus_it_to_the_last_bit(dtype, data):
+    y, logits = data.draw(instances(dtype))
+    kept = ILS2(epsilon=0.1).targets(y, logits)[np.arange(len(y)), y]
+    np.testing.assert_array_equal(kept, dtype(1) - dtype(0.1))
+
+
+@any_rule
+@given(data=instances(limit=100.0), constant=st.floats(-1e3, 1e3))
+def test_adding_a_constant_to_a_row_of_logits_changes_nothing(rule, data, constant):
+    y, logits = data
+    shifted = rule.targets(y, logits + constant)
+    # 1e-13 * 1e3 of round-off in the shifted logits, multiplied by the sharpest temperature, 1e-3
+    np.testing.assert_allclose(shifted, rule.targets(y, logits), atol=1e-7)
+
+
+@any_rule
+@given(data=instances(), seed=st.integers(0, 2**31))
+def test_permuting_the_classes_permutes_the_target(rule, data, seed):
+    y, logits = data
+    order = np.random.default_rng(seed).permutation(logits.shape[1])
+    position = np.argsort(order)
+    np.testing.assert_allclose(
+        rule.targets(position[y], logits[:, order]), rule.targets(y, logits)[:, order], atol=1e-14
+    )
+
+
+@any_rule
+def test_with_two_classes_the_other_class_gets_everything_that_is_smoothed(rule):
+    targets = rule.targets([0, 1], [[3.0, -1.0], [3.0, -1.0]])
+    np.testing.assert_allclose(targets[[0, 1], [1, 0]], 1 - targets[[0, 1], [0, 1]])
+
+
+@given(data=instances(limit=40.0), epsilon=st.floats(0, 0.99))
+def test_ils2_equals_the_authors_formula_where_that_is_defined(data, epsilon):
+    y, logits = data
+    p = softmax(logits, axis=1)
+    true = np.arange(logits.shape[1]) == y[:, None]
+    wrong_mass = 1 - p[true]
+    defined = wrong_mass > 1e-6
+    authors = np.where(true, 1 - epsilon, epsilon * p / np.where(defined, wrong_mass, 1)[:, None])
+    targets = ILS2(epsilon=epsilon).targets(y, logits)
+    # the authors' 1 - p_t cancels: its relative error is eps / (1 - p_t)
+    np.testing.assert_allclose(targets[defined], authors[defined], rtol=1e-9, atol=1e-15)
+
+
+@settings(deadline=None)
+@given(data=instances(limit=20.0), temperature=st.floats(0.5, 20))
+def test_ils_is_the_factor_of_ils1_with_the_share_of_ils2(data, temperature):
+    y, logits = data
+    factor = ILS1().smoothing_factor(softmax(logits, axis=1)[np.arange(len(y)), y])
+    share = ILS2(epsilon=0.5, temperature=temperature).targets(y, logits) / 0.5
+    expected = factor[:, None] * share
+    expected[np.arange(len(y)), y] = 1 - factor
+    np.testing.assert_allclose(
+        ILS(temperature=temperature).targets(y, logits), expected, rtol=1e-10, atol=1e-15
+    )
+
+
+def test_the_quadratic_factor_is_two_sided_and_clipped():
+    factor = ILS1(shift=0.8, curvature=2.0, max_epsilon=0.2).smoothing_factor([0, 0.6, 0.8, 1])
+    np.testing.assert_allclose(factor, [0.2, 0.08, 0, 0.08])
+
+
+def test_a_rule_without_teacher_takes_size_and_type_from_the_students_logits():
+    targets = UniformSmoothing(0.4).targets([2], None, np.zeros((1, 4), np.float32))
+    assert targets.dtype == np.float32
+    np.testing.assert_allclose(targets, [[0.1, 0.1, 0.7, 0.1]], rtol=1e-6)
+
+
+@any_rule
+def test_no_logits_at_all_is_an_error(rule):
+    with pytest.raises(ValueError, match=r"teacher_logits.* None"):
+        rule.targets([0], None)
+
+
+@pytest.mark.parametrize(
+    ("y", "logits", "message"),
+    [
+        ([0.5], [[0.0, 1.0]], "integer class indices"),
+        ([0, 1], [[0.0, 1.0]], "integer class indices"),
+        ([2], [[0.0, 1.0]], r"indices in \[0, 2\), got values from 2"),
+        ([-1], [[0.0, 1.0]], "got values from -1"),
+        ([0], [[0.0, np.nan]], "NaN or infinity"),
+        ([0], [[0.0, -np.inf]], "NaN or infinity"),
+        ([0], [[0.0]], r"shape \(n, K\) with K >= 2"),
+        ([0], [0.0, 1.0], r"shape \(n, K\) with K >= 2"),
+    ],
+)
+def test_bad_labels_and_logits_are_refused(y, logits, message):
+    with pytest.raises(ValueError, match=message):
+        ILS2().targets(y, logits)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        UniformSmoothing(epsilon=1.0),
+        UniformSmoothing(epsilon=-0.1),
+        UniformSmoothing(epsilon="0.1"),
+        ILS1(shift=1.1),
+        ILS1(curvature=-1),
+        ILS1(max_epsilon=1),
+        ILS1(max_epsilon=float("nan")),
+        ILS2(temperature=0),
+        ILS2(epsilon=1),
+        ILS(temperature=-1),
+        ILS(shift=-0.1),
+    ],
+    ids=str,
+)
+def test_parameters_outside_their_range_are_refused_when_used(rule):
+    with pytest.raises(InvalidParameterError):
+        rule.targets([0], [[0.0, 1.0]])
+    with pytest.raises(InvalidParameterError):
+        rule.smoothing_factor([0.5])
+
+
+def test_probabilities_outside_the_unit_interval_are_refused():
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        ILS1().smoothing_factor([1.1])
+
+
+@any_rule
+def test_a_rule_is_cloned_with_its_parameters(rule):
+    assert clone(rule).get_params() == rule.get_params()
+    assert resolve_rule(rule) is not rule
+    assert resolve_rule(rule).get_params() == rule.get_params()
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("none", NoSmoothing()),
+        ("uniform", UniformSmoothing()),
+        ("ils1", ILS1()),
+        ("ils2", ILS2()),
+        ("ils", ILS()),
+    ],
+)
+def test_a_name_stands_for_the_rule_with_its_defaults(name, rule):
+    assert repr(resolve_rule(name)) == repr(rule)
+
+
+def test_an_unknown_name_is_refused_with_the_nearest_one():
+    with pytest.raises(InvalidParameterError, match=r"Did you mean 'uniform'\?"):
+        resolve_rule("unifrom")
+
+
+@pytest.mark.parametrize("smoothing", [0.1, None, ILS1])
+def test_what_is_no_rule_is_refused(smoothing):
+    with pytest.raises(InvalidParameterError, match="rule object"):
+        resolve_rule(smoothing)

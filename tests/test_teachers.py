@@ -1,0 +1,449 @@
+"""Teachers of every kind, what the student sees of them, and the cache of fitted ones."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.special import softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from skorch.dataset import Dataset as SkorchDataset
+from skorch.helper import predefined_split
+from torch.utils.data import Dataset, TensorDataset
+
+from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
+from sk_ils._teachers import _content
+from sk_ils.smoothing import ILS, ILS1, ILS2
+from sk_ils.temperature import fit_temperature
+
+
+class Recording(ClassifierMixin, BaseEstimator):
+    """A teacher that notes what it was given, in a list that its clones share."""
+
+    calls = []  # noqa: RUF012
+
+    def __init__(self, random_state=None):
+        self.random_state = random_state
+
+    def fit(self, X, y):
+        self.calls.append((X, y, self.random_state))
+        self.classes_ = np.unique(y)
+        self.model_ = GaussianNB().fit(np.asarray(X), y)
+        return self
+
+    def predict_proba(self, X):
+        return self.model_.predict_proba(np.asarray(X))
+
+
+@pytest.fixture
+def calls():
+    Recording.calls.clear()
+    return Recording.calls
+
+
+class PickyRule:
+    """A user's own rule: an object with the methods, NumPy in and out."""
+
+    needs_teacher = True
+
+    def __init__(self, amount=0.1):
+        self.amount = amount
+
+    def __repr__(self):
+        return "PickyRule"
+
+    def targets(self, y, teacher_logits, student_logits=None):
+        assert isinstance(teacher_logits, np.ndarray)
+        onehot = np.eye(teacher_logits.shape[1])[y]
+        return (1 - self.amount) * onehot + self.amount * softmax(teacher_logits, axis=1)
+
+    def smoothing_factor(self, true_class_proba):
+        return self.amount * (1 - np.asarray(true_class_proba))
+
+
+def test_no_smoothing_equals_the_default_teacher_exactly(student, teacher, table):
+    X, y = table
+    shared = {"max_epochs": 12, "patience": 4, "optimizer__weight_decay": 0.1, "dtype": "float64"}
+    none = student(smoothing="none", **shared).fit(X, y)
+    smoothed = student(smoothing="ils", **shared).fit(X, y)
+    alone = teacher(**shared).fit(X, y)
+    assert none.teacher_ is None
+    for other in (smoothed.teacher_, alone):
+        np.testing.assert_array_equal(none.predict_proba(X), other.predict_proba(X))
+    assert (none.predict_proba(X) != smoothed.predict_proba(X)).any()
+    assert smoothed.teacher_temperature_ == alone.temperature_
+
+
+@pytest.mark.parametrize(
+    "smoothing", ["none", "uniform", "ils1", "ils2", "ils", ILS(shift=1.0), PickyRule()], ids=repr
+)
+def test_every_rule_trains_a_network_that_beats_the_prior(student, table, smoothing):
+    X, y = table
+    clf = student(smoothing=smoothing, max_epochs=20).fit(X, y)
+    assert clf.score(X, y) > 0.6
+    needs_teacher = clf.smoothing_.needs_teacher
+    assert (clf.teacher_ is not None) == needs_teacher
+    if not needs_teacher:
+        with pytest.raises(AttributeError, match="without a teacher"):
+            clf.teacher_predict_proba(X)
+
+
+def test_a_rule_that_smooths_nothing_gives_the_hard_label_network(student, table):
+    X, y = table
+    hard = student(smoothing="none").fit(X, y).predict_proba(X)
+    for smoothing in (ILS1(max_epsilon=0.0), ILS2(epsilon=0.0), ILS(curvature=0.0)):
+        np.testing.assert_array_equal(student(smoothing=smoothing).fit(X, y).predict_proba(X), hard)
+
+
+def test_the_rule_sees_the_teachers_logits_over_its_temperature(student, table):
+    X, y = table
+    clf = student().fit(X, y)
+    expected = softmax(
+        clf.teacher_._logits(torch.as_tensor(X, dtype=torch.float32)) / clf.teacher_temperature_, axis=1
+    )
+    np.testing.assert_allclose(clf.teacher_predict_proba(X), expected, rtol=1e-5)
+    assert clf.teacher_temperature_ != 1
+    given = student().fit(X, y, teacher_proba=clf.teacher_predict_proba(X))
+    np.testing.assert_allclose(given.predict_proba(X), clf.predict_proba(X), atol=1e-4)
+    assert given.teacher_ is None
+
+
+@pytest.mark.parametrize(
+    "teacher",
+    [
+        HistGradientBoostingClassifier(max_iter=10),
+        LogisticRegression(),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        TeacherClassifier(max_epochs=3),
+        InstanceSmoothedClassifier(smoothing="uniform", max_epochs=3),
+    ],
+    ids=lambda teacher: type(teacher).__name__,
+)
+@pytest.mark.parametrize("teacher_cv", [None, 3])
+def test_any_unfitted_classifier_teaches_and_is_not_changed(student, table, teacher, teacher_cv):
+    X, y = table
+    clf = student(teacher=teacher, teacher_cv=teacher_cv).fit(X, y)
+    assert type(clf.teacher_) is type(teacher)
+    assert not hasattr(teacher, "classes_")
+    assert clf.teacher_temperature_ != 1
+    proba = clf.teacher_predict_proba(X)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
+    again = student(teacher=teacher, teacher_cv=teacher_cv).fit(X, y)
+    np.testing.assert_array_equal(clf.predict_proba(X), again.predict_proba(X))
+
+
+def test_a_teacher_gets_the_training_rows_as_the_user_passed_them(student, table, calls):
+    X, y = table
+    frame = pd.DataFrame(X, columns=list("abcdef"), index=np.arange(len(y))[::-1])
+    student(teacher=Recording()).fit(frame, y)
+    ((rows, labels, random_state),) = calls
+    assert isinstance(rows, pd.DataFrame)
+    assert len(rows) == len(labels) == 192
+    assert isinstance(random_state, int)
+    np.testing.assert_array_equal(labels, y[len(y) - 1 - rows.index])
+
+
+def test_out_of_fold_logits_come_from_teachers_that_did_not_see_the_row(student, table):
+    X, y = table
+    tree = RandomForestClassifier(n_estimators=10, bootstrap=False, random_state=0)
+    seen = student(teacher=tree, smoothing="ils1").fit(X, y)
+    unseen = student(teacher=tree, smoothing="ils1", teacher_cv=5).fit(X, y)
+    # The forest is certain of every row that it has seen (1e-7 for the two others), so ILS1 is a constant.
+    certain = softmax(np.log([1, 1e-7, 1e-7]) / seen.teacher_temperature_)[0]
+    constant = float(ILS1().smoothing_factor(certain))
+    hard = student(smoothing="uniform", smoothing__epsilon=constant * 3 / 2).fit(X, y)
+    np.testing.assert_allclose(seen.predict_proba(X), hard.predict_proba(X), atol=1e-3)
+    assert abs(unseen.predict_proba(X) - hard.predict_proba(X)).max() > 0.01
+    assert len(unseen.teacher_.estimators_) == 10
+
+
+def test_a_frozen_teacher_is_used_as_it_is_with_temperature_one(student, table):
+    X, y = table
+    fitted = LogisticRegression().fit(X, y)
+    clf = student(teacher=FrozenEstimator(fitted)).fit(X, y)
+    assert clf.teacher_.estimator is fitted
+    assert clf.teacher_temperature_ == 1
+    given = student().fit(X, y, teacher_proba=fitted.predict_proba(X))
+    np.testing.assert_allclose(clf.predict_proba(X), given.predict_proba(X), atol=1e-5)
+    np.testing.assert_allclose(clf.teacher_predict_proba(X), fitted.predict_proba(X))
+
+
+def test_a_frozen_network_teaches_its_calibrated_probabilities(student, teacher, table):
+    X, y = table
+    fitted = teacher().fit(X, y)
+    clf = student(teacher=FrozenEstimator(fitted)).fit(X, y)
+    np.testing.assert_allclose(clf.teacher_predict_proba(X), fitted.predict_proba(X))
+
+
+def test_classes_that_a_frozen_teacher_does_not_know_are_refused(student, table):
+    X, y = table
+    fitted = LogisticRegression().fit(X, np.where(y == "ant", "dog", y))
+    with pytest.raises(ValueError, match=r"knows the classes \['bee', 'cat', 'dog'\], but y holds \['ant'"):
+        student(teacher=FrozenEstimator(fitted)).fit(X, y)
+    with pytest.raises(ValueError, match="features"):
+        student(teacher=FrozenEstimator(LogisticRegression().fit(X[:, :3], y))).fit(X, y)
+    with pytest.raises(NotFittedError):
+        student(teacher=FrozenEstimator(LogisticRegression())).fit(X, y)
+
+
+def test_a_class_that_the_teacher_never_saw_is_told(student, table):
+    X, y = table
+    y = np.where(np.arange(len(y)) == 5, "dog", y)
+    with pytest.warns(UserWarning, match=r"The teacher never saw class \['dog'\]"):
+        student(teacher=GaussianNB(), teacher_cv=3).fit(X, y)
+
+
+@pytest.mark.parametrize("mode", ["cached", "online"])
+def test_a_class_that_only_the_hold_out_has_gets_a_column(student, table, mode):
+    X, y = table
+    y = np.where(np.arange(len(y)) < 20, "dog", y)
+    index = np.arange(len(y))
+
+    def split(dataset, y):
+        return (torch.utils.data.Subset(dataset, index[part]) for part in (slice(20, None), slice(40)))
+
+    with (
+        pytest.warns(UserWarning, match="never saw class"),
+        pytest.warns(UserWarning, match="No row of class"),
+    ):
+        clf = student(teacher=GaussianNB(), train_split=split, teacher_mode=mode).fit(X, y)
+    assert clf.teacher_predict_proba(X).shape == (len(y), 4)
+    assert (clf.teacher_predict_proba(X).argmax(axis=1) < 3).all()
+
+
+def test_a_hold_out_from_elsewhere_is_asked_of_a_table_classifier(student, table):
+    X, y = table
+    codes = np.unique(y, return_inverse=True)[1]
+    arrays = predefined_split(SkorchDataset(X[:60], codes[:60]))
+    clf = student(teacher=GaussianNB(), train_split=arrays).fit(X[60:], codes[60:])
+    assert clf.teacher_temperature_ != 1
+    pairs = TensorDataset(torch.as_tensor(X[:60], dtype=torch.float32), torch.as_tensor(codes[:60]))
+    with pytest.raises(ValueError, match="cannot be asked about a torch Dataset"):
+        student(teacher=GaussianNB(), train_split=predefined_split(pairs)).fit(X[60:], codes[60:])
+
+
+def test_weights_reach_the_teacher_or_a_warning_tells_that_they_do_not(student, table):
+    X, y = table
+    weight = np.random.default_rng(0).random(len(y))
+    weighted, plain = (
+        student(teacher=LogisticRegression()).fit(X, y, sample_weight=w).teacher_.coef_
+        for w in (weight, None)
+    )
+    assert (weighted != plain).any()
+    with pytest.warns(UserWarning, match="KNeighborsClassifier takes no sample_weight"):
+        student(teacher=KNeighborsClassifier()).fit(X, y, sample_weight=weight)
+
+
+def test_teacher_and_teacher_proba_exclude_each_other(student, table):
+    X, y = table
+    with pytest.raises(ValueError, match="teacher_proba replaces the teacher"):
+        student(teacher=LogisticRegression()).fit(X, y, teacher_proba=np.full((len(y), 3), 1 / 3))
+
+
+def test_parameters_of_the_teacher_are_reached_by_name(student, table):
+    clf = InstanceSmoothedClassifier(teacher=LogisticRegression(), teacher__C=0.5).set_params(
+        teacher__tol=0.1
+    )
+    assert (clf.teacher.C, clf.teacher.tol) == (0.5, 0.1)
+    assert clf.get_params()["teacher__C"] == 0.5
+    with pytest.raises(ValueError, match="teacher is None: pass teacher="):
+        student().set_params(teacher__C=0.5)
+
+
+# --- online -------------------------------------------------------------------------------------------
+
+
+class Jittered(Dataset):
+    """Random augmentation: each access returns another x."""
+
+    def __init__(self, X, y):
+        self.X_, self.targets = torch.as_tensor(X, dtype=torch.float32), y
+
+    def __len__(self):
+        return len(self.targets)
+
+    def __getitem__(self, index):
+        return self.X_[index] + 0.1 * torch.randn(self.X_.shape[1]), 0
+
+
+@pytest.mark.parametrize("smoothing", ["ils", PickyRule()], ids=repr)
+def test_asking_in_every_batch_equals_asking_once_where_rows_do_not_change(student, table, smoothing):
+    X, y = table
+    online = student(smoothing=smoothing, teacher_mode="online").fit(X, y)
+    cached = student(smoothing=smoothing).fit(X, y)
+    np.testing.assert_allclose(online.predict_proba(X), cached.predict_proba(X), atol=1e-4)
+
+
+def test_teachers_of_every_kind_are_asked_in_every_batch(student, teacher, table):
+    X, y = table
+    kinds = [teacher(), LogisticRegression(), FrozenEstimator(teacher().fit(X, y))]
+    for kind in kinds:
+        online, cached = (student(teacher=kind, teacher_mode=mode).fit(X, y) for mode in ("online", "cached"))
+        np.testing.assert_allclose(online.predict_proba(X), cached.predict_proba(X), atol=1e-4)
+
+
+def test_augmented_datasets_train_online_and_leave_the_global_generators(student, table):
+    X, y = table
+    first, second = (student(teacher_mode="online").fit(Jittered(X, y)) for _ in range(2))
+    np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
+    assert first.score(X, y) > 0.5
+    assert first.teacher_.history[-1, "train_loss"] != first.history[-1, "train_loss"]
+
+
+@pytest.mark.parametrize("teacher", [None, FrozenEstimator])
+def test_datasets_are_taught_by_networks(student, table, teacher):
+    X, y = table
+    codes = np.unique(y, return_inverse=True)[1]
+    data = TensorDataset(torch.as_tensor(X, dtype=torch.float32), torch.as_tensor(codes))
+    if teacher is not None:
+        teacher = FrozenEstimator(student(smoothing="none").fit(X, codes))
+    clf = student(teacher=teacher, teacher_cv=3 if teacher is None else None).fit(data)
+    arrays = student(teacher=teacher, teacher_cv=3 if teacher is None else None).fit(X, codes)
+    np.testing.assert_allclose(clf.predict_proba(data), arrays.predict_proba(X), atol=1e-4)
+
+
+def test_a_dataset_cannot_be_taught_by_a_table_classifier(student, table):
+    X, y = table
+    with pytest.raises(ValueError, match="cannot be fitted on a torch Dataset"):
+        student(teacher=LogisticRegression()).fit(Jittered(X, y))
+
+
+# --- partial_fit --------------------------------------------------------------------------------------
+
+
+def test_partial_fit_trains_a_network_teacher_on_the_same_rows_first(student, teacher, table):
+    X, y = table
+    clf = student().partial_fit(X, y, classes=np.unique(y)).partial_fit(X, y)
+    alone = teacher().partial_fit(X, y, classes=np.unique(y)).partial_fit(X, y)
+    np.testing.assert_array_equal(clf.teacher_.predict_proba(X), alone.predict_proba(X))
+    assert clf.teacher_temperature_ == clf.temperature_ == 1
+    assert (clf.predict_proba(X) != alone.predict_proba(X)).any()
+
+
+def test_partial_fit_uses_a_frozen_teacher_as_it_is_and_refuses_others(student, table):
+    X, y = table
+    fitted = LogisticRegression().fit(X, y)
+    clf = student(teacher=FrozenEstimator(fitted)).partial_fit(X, y, classes=np.unique(y))
+    assert clf.teacher_.estimator is fitted
+    with pytest.raises(ValueError, match=r"partial_fit needs a teacher.*LogisticRegression"):
+        student(teacher=LogisticRegression()).partial_fit(X, y, classes=np.unique(y))
+    with pytest.raises(ValueError, match="teacher_proba"):
+        student().fit(X, y, teacher_proba=fitted.predict_proba(X)).partial_fit(X, y)
+
+
+# --- memory -------------------------------------------------------------------------------------------
+
+
+def test_a_search_over_the_rule_fits_one_teacher_a_fold(student, table, calls, tmp_path):
+    X, y = table
+    grid = {"smoothing__shift": [0.5, 0.7, 0.9], "smoothing__curvature": [1, 2]}
+    search = GridSearchCV(
+        student(teacher=Recording(), memory=str(tmp_path)),
+        grid,
+        cv=StratifiedKFold(3),
+        scoring="neg_log_loss",
+    ).fit(X, y)
+    assert len(calls) == 3 + 1  # the refit has its own
+    plain = GridSearchCV(
+        student(teacher=Recording()), grid, cv=StratifiedKFold(3), scoring="neg_log_loss"
+    ).fit(X, y)
+    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"])
+
+
+def test_a_students_own_parameters_do_not_fit_its_given_teacher_again(student, table, calls, tmp_path):
+    for parameters in ({"lr": 0.01}, {"lr": 0.02}, {"max_epochs": 2}, {"smoothing": "ils2"}):
+        student(teacher=Recording(), memory=str(tmp_path), **parameters).fit(*table)
+    assert len(calls) == 1
+
+
+def test_whatever_a_teacher_depends_on_fits_it_again(student, table, calls, tmp_path):
+    X, y = table
+    other_X = X.copy()
+    other_X[3, 3] += 1e-9  # below float32's resolution, but not below the teacher's
+    for parameters, data in [
+        ({}, (X, y)),
+        ({"random_state": 1}, (X, y)),
+        ({"teacher": Recording(random_state=3)}, (X, y)),
+        ({"train_split": 0.3}, (X, y)),
+        ({"teacher_cv": 2}, (X, y)),  # three fits
+        ({}, (other_X, y)),
+        ({}, (X, np.roll(y, 1))),
+    ]:
+        student(**{"teacher": Recording(), "memory": str(tmp_path)} | parameters).fit(*data)
+    assert len(calls) == 9
+
+
+def test_the_default_teacher_is_cached_too(student, table, tmp_path):
+    X, y = table
+    first = student(memory=str(tmp_path)).fit(X, y)
+    second = student(memory=str(tmp_path), smoothing__shift=0.5).fit(X, y)
+    assert first.teacher_.history[:, "dur"] == second.teacher_.history[:, "dur"]
+    np.testing.assert_array_equal(first.predict_proba(X), student().fit(X, y).predict_proba(X))
+
+
+SECOND_PROCESS = """
+import sys
+import numpy as np, pandas as pd, torch
+from torch import nn
+from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
+rng = np.random.default_rng(0)
+X = rng.normal(size=(100, 4))
+y = np.array(["ant", "bee"], dtype=object)[(X[:, 0] > 0).astype(int)]
+torch.manual_seed(0)
+module = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.1), nn.Linear(8, 2))
+clf = InstanceSmoothedClassifier(module, memory=sys.argv[1], random_state=0, max_epochs=2, device="cpu")
+clf.fit(pd.DataFrame(X, columns=list("abcd")) if sys.argv[2] == "frame" else torch.as_tensor(X), y)
+print(clf.teacher_.history[:, "dur"])
+"""
+
+
+@pytest.mark.parametrize("kind", ["frame", "tensor"])
+def test_a_second_process_finds_the_teacher_of_a_module_instance(tmp_path, kind):
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", SECOND_PROCESS, str(tmp_path), kind],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for _ in range(2)
+    ]
+    assert printed[0] == printed[1]
+
+
+def test_modules_that_differ_without_parameters_have_other_keys():
+    one, other = torch.nn.Dropout(0.1), torch.nn.Dropout(0.2)
+    assert _content(one) != _content(other)
+
+
+def test_an_unwritable_cache_says_so(student, table, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(OSError, match="file"):
+        student(memory=str(file / "cache")).fit(*table)
+
+
+def test_the_teachers_temperature_is_the_one_of_the_held_out_rows(student, table):
+    X, y = table
+    codes = np.unique(y, return_inverse=True)[1]
+    held_out = np.arange(len(y)) % 3 == 0
+
+    def split(dataset, y):
+        index = np.arange(len(y))
+        return (torch.utils.data.Subset(dataset, index[part]) for part in (~held_out, held_out))
+
+    clf = student(teacher=GaussianNB(), train_split=split).fit(X, y)
+    proba = GaussianNB().fit(X[~held_out], y[~held_out]).predict_proba(X[held_out])
+    expected = fit_temperature(np.log(np.maximum(proba, 1e-7)), codes[held_out])
+    assert clf.teacher_temperature_ == pytest.approx(expected)
