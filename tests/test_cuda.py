@@ -2,6 +2,7 @@
 
 import pickle
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,7 @@ from skorch.callbacks import EpochScoring
 from torch.utils.data import TensorDataset
 
 from sk_ils import net as net_module
+from sk_ils.inspection import ReliabilityDisplay, SmoothingCurveDisplay
 from sk_ils.metrics import (
     CalibrationScorer,
     calibration_report,
@@ -23,6 +25,7 @@ from sk_ils.metrics import (
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
+plt.switch_backend("agg")
 RULES = ["none", "uniform", "ils1", "ils2", "ils"]
 
 
@@ -145,6 +148,19 @@ def test_scorers_and_report_read_a_network_of_the_gpu(student, table):
         assert scorer(clf, X, y) == pytest.approx(CalibrationScorer()(clf, X, y)[name], abs=1e-6)
     report = calibration_report(y, clf.predict_proba(X), n_resamples=50, random_state=0)
     assert report["accuracy"].value == pytest.approx(clf.score(X, y))
+
+
+def test_displays_read_a_network_of_the_gpu(student, table):
+    X, y = table
+    clf = student(device="cuda").fit(X, y)
+    for kind in ("top-label", "classwise", "ant"):
+        curves = ReliabilityDisplay.from_estimator(clf, X, y, kind=kind).frame()
+        assert curves.groupby("class", dropna=False)["count"].sum().eq(len(y)).all()
+        plt.close("all")
+    factors = SmoothingCurveDisplay.from_estimator(clf, X, y).frame()
+    assert factors["count"].sum() == len(y)
+    assert factors["smoothing_factor"].dropna().between(0, 1).all()
+    plt.close("all")
 
 
 def test_a_module_with_dropout_repeats_itself_with_the_same_seed(teacher, table):
