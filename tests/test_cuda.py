@@ -25,6 +25,7 @@ from sk_ils.metrics import (
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
+plt.switch_backend("agg")
 RULES = ["none", "uniform", "ils1", "ils2", "ils"]
 
 
@@ -149,15 +150,17 @@ def test_scorers_and_report_read_a_network_of_the_gpu(student, table):
     assert report["accuracy"].value == pytest.approx(clf.score(X, y))
 
 
-def test_displays_draw_a_network_of_the_gpu(student, table):
+def test_displays_read_a_network_of_the_gpu(student, table):
     X, y = table
     clf = student(device="cuda").fit(X, y)
-    for display in (
-        ReliabilityDisplay.from_estimator(clf, X, y),
-        SmoothingCurveDisplay.from_estimator(clf, X, y),
-    ):
-        assert display.frame()["count"].sum() == len(y)
-        plt.close(display.figure_)
+    for kind in ("top-label", "classwise", "ant"):
+        curves = ReliabilityDisplay.from_estimator(clf, X, y, kind=kind).frame()
+        assert curves.groupby("class", dropna=False)["count"].sum().eq(len(y)).all()
+        plt.close("all")
+    factors = SmoothingCurveDisplay.from_estimator(clf, X, y).frame()
+    assert factors["count"].sum() == len(y)
+    assert factors["smoothing_factor"].dropna().between(0, 1).all()
+    plt.close("all")
 
 
 def test_a_module_with_dropout_repeats_itself_with_the_same_seed(teacher, table):

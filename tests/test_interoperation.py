@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import joblib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -40,7 +39,6 @@ from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
 from sk_ils import InstanceSmoothedClassifier
-from sk_ils.inspection import ReliabilityDisplay, SmoothingCurveDisplay
 from sk_ils.metrics import (
     CalibrationScorer,
     classwise_calibration_error,
@@ -312,23 +310,6 @@ def test_a_search_scores_calibration_also_where_a_fold_lacks_a_class(student, ta
         scores = search.cv_results_[f"mean_test_{name}"]
         assert np.isfinite(scores).all()
         assert scores[0] != scores[1]
-
-
-def test_displays_draw_a_fitted_pipeline(student, table):
-    X, y = table
-    pipe = make_pipeline(StandardScaler(), student()).fit(X, y)
-    for kind in ("top-label", "classwise", "bee"):
-        display = ReliabilityDisplay.from_estimator(pipe, X, y, kind=kind)
-        counts = display.frame().groupby("class", dropna=False)["count"].sum()
-        np.testing.assert_allclose(counts, len(y))
-        plt.close(display.figure_)
-    display = SmoothingCurveDisplay.from_estimator(pipe, X, y)
-    expected = pipe[-1].teacher_predict_proba(pipe[:-1].transform(X))[
-        np.arange(len(y)), np.unique(y, return_inverse=True)[1]
-    ]
-    np.testing.assert_allclose(display.true_class_proba, expected)
-    assert display.frame()["count"].sum() == len(y)
-    plt.close(display.figure_)
 
 
 # --- metadata -----------------------------------------------------------------------------------------

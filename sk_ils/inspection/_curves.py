@@ -1,6 +1,6 @@
 """The numbers of a reliability diagram."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -71,34 +71,32 @@ class CurveMaker:
 
     def of_class(self, name: str | None, predictions: Predictions, label: Any) -> ReliabilityCurve:
         """Return the frequency of one class against its probability."""
-        found = np.flatnonzero([label == known for known in predictions.labels.tolist()])
-        if len(found) != 1:
-            raise ValueError(
-                "kind must be 'top-label', 'classwise' or one of the classes "
-                f"{predictions.labels.tolist()}; got {label!r}."
-            )
-        return self._classes(name, predictions, found)[0]
+        return self._classes(name, predictions, [_position(predictions, label)])[0]
 
-    def worst_classes(
-        self, models: Mapping[str | None, Predictions], max_classes: int
+    def grid(
+        self, models: Mapping[str | None, Predictions], classes: Sequence[Any] | None, max_classes: int
     ) -> tuple[list[ReliabilityCurve], dict[str | None, float]]:
-        """Return the curves class by class, and each model's macro error."""
+        """Return the curves class by class, None being the worst, and each model's macro error."""
         each = {
             name: bin_error(classwise_sums(model, self.n_bins, self.strategy), "l1")
             for name, model in models.items()
         }
-        worst = np.argsort(-np.mean(list(each.values()), axis=0), kind="stable")[:max_classes]
-        by_model = [self._classes(name, model, worst) for name, model in models.items()]
+        if classes is None:
+            worst = np.argsort(-np.mean(list(each.values()), axis=0), kind="stable")
+            positions = worst[:max_classes].tolist()
+        else:
+            positions = [_position(next(iter(models.values())), label) for label in classes]
+        by_model = [self._classes(name, model, positions) for name, model in models.items()]
         curves = [curve for of_class in zip(*by_model, strict=True) for curve in of_class]
         return curves, {name: float(errors.mean()) for name, errors in each.items()}
 
     def _classes(
-        self, name: str | None, predictions: Predictions, classes: NDArray[np.intp]
+        self, name: str | None, predictions: Predictions, classes: list[int]
     ) -> list[ReliabilityCurve]:
         labels = predictions.labels.tolist()
         return [
             self._curve(name, labels[k], values, predictions.codes == k, predictions.weight)
-            for k, values in predictions.columns(classes.tolist())
+            for k, values in predictions.columns(classes)
         ]
 
     def _curve(
@@ -127,6 +125,17 @@ class CurveMaker:
             histogram=curve_sums(values, hits, weight, even).weight,
             error=float(bin_error(sums, "l1")),
         )
+
+
+def _position(predictions: Predictions, label: Any) -> int:
+    """Return the column of a class."""
+    labels = predictions.labels.tolist()
+    if label not in labels:
+        raise ValueError(
+            f"kind must be 'top-label', 'classwise', one of the classes {labels} or a list of them; got "
+            f"{label!r}."
+        )
+    return labels.index(label)
 
 
 def _wilson(

@@ -1,6 +1,6 @@
 """Reliability diagrams: accuracy against confidence, frequency against probability."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,7 +10,7 @@ from sk_ils._validation import Interval, StrOptions, validate_parameter_constrai
 from sk_ils.inspection._curves import CurveMaker, ReliabilityCurve
 from sk_ils.inspection._reliability_plot import plot_grid, plot_panel
 from sk_ils.metrics._binning import Strategy
-from sk_ils.metrics._predictions import check_predictions
+from sk_ils.metrics._predictions import check_predictions, named_models
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ class ReliabilityDisplay:
     errors : dict of (str or None) -> float
         Calibration error of each model: of the confidence, macro class-wise, or of the one class.
 
-    kind : {"top-label", "classwise"} or a class
+    kind : {"top-label", "classwise"}, a class, or list of classes
         What is drawn.
 
     n_classes : int
@@ -177,10 +177,11 @@ class ReliabilityDisplay:
             Probabilities, as for :func:`~sk_ils.metrics.expected_calibration_error`. A dict maps
             the names of several models to their probabilities.
 
-        kind : {"top-label", "classwise"} or a class, default="top-label"
+        kind : {"top-label", "classwise"}, a class, or list of classes, default="top-label"
             "top-label" shows the accuracy against the confidence, the probability of the predicted
             class. A class shows its frequency against its probability. "classwise" shows that for
-            every class in an axes of its own, the worst calibrated first.
+            every class in an axes of its own, the worst calibrated first; a list, for these classes
+            in this order.
 
         labels : array-like of shape (n_classes,), default=None
             The class of each column; None takes the sorted distinct values of `y_true`.
@@ -200,14 +201,15 @@ class ReliabilityDisplay:
             Of the intervals of the frequencies, in (0, 1).
 
         max_classes : int, default=12
-            How many classes "classwise" shows at most. The macro error is that of all.
+            How many classes "classwise" shows at most. The error in the legend is that of all.
 
         name : str, default=None
             Name in the legend, for a single model.
 
         ax : matplotlib Axes, or array of Axes if class-wise, default=None
-            Where to draw; None makes a figure. Call again with a display's `ax_` to add a model. A
-            single Axes is divided into a grid if class-wise.
+            Where to draw; None makes a figure. Call again with a display's `ax_` to add a model
+            (class-wise, also with ``kind=[curve.label for curve in display.curves]``). A single Axes
+            is divided into a grid if class-wise.
 
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
@@ -220,7 +222,7 @@ class ReliabilityDisplay:
         Raises
         ------
         ValueError
-            If the class is unknown; as the calibration errors do.
+            If a class is unknown, if `ax` does not fit; as the calibration errors do.
         """
         options = {
             "n_bins": n_bins,
@@ -229,15 +231,15 @@ class ReliabilityDisplay:
             "max_classes": max_classes,
         }
         validate_parameter_constraints(_CONSTRAINTS, options, caller_name=cls.__name__)
-        named = y_proba if isinstance(y_proba, Mapping) else {name: y_proba}
         models = {
             key: check_predictions(y_true, proba, labels=labels, sample_weight=sample_weight)
-            for key, proba in named.items()
+            for key, proba in named_models(y_proba, alone=name).items()
         }
         make = CurveMaker(n_bins, strategy, confidence_level)
         n_classes = len(next(iter(models.values())).labels)
-        if isinstance(kind, str) and kind == "classwise":
-            curves, errors = make.worst_classes(models, max_classes)
+        if _is_grid(kind):
+            classes = None if isinstance(kind, str) else list(kind)
+            curves, errors = make.grid(models, classes, max_classes)
         elif isinstance(kind, str) and kind == "top-label":
             curves = [make.top_label(key, model) for key, model in models.items()]
             errors = {curve.name: curve.error for curve in curves}
@@ -263,24 +265,23 @@ class ReliabilityDisplay:
         self : ReliabilityDisplay
             With `ax_` and `figure_` set.
         """
-        if self._is_kind("classwise"):
+        if _is_grid(self.kind):
             title = f"Class-wise, {self._shown()}"
             self.ax_ = plot_grid(self.curves, self.errors, title, ax, kwargs)
             self.figure_ = self.ax_[0].figure
             return self
-        if self._is_kind("top-label"):
+        if isinstance(self.kind, str) and self.kind == "top-label":
             axis_labels = "Confidence", "Accuracy", "ECE"
         else:
-            axis_labels = f"Probability of {self.kind}", f"Frequency of {self.kind}", "error"
+            axis_labels = f"Probability of {self.kind}", f"Frequency of {self.kind}", "class-wise ECE"
         self.ax_ = plot_panel(self.curves, axis_labels, ax, kwargs)
         self.figure_ = self.ax_.figure
         return self
 
-    def _is_kind(self, kind: str) -> bool:
-        return isinstance(self.kind, str) and self.kind == kind
-
     def _shown(self) -> str:
         n_shown = len(self.curves) // len(self.errors)
+        if not isinstance(self.kind, str):
+            return f"{n_shown} of {self.n_classes} classes"
         if n_shown < self.n_classes:
             return f"the worst {n_shown} of {self.n_classes} classes"
         return f"all {self.n_classes} classes, the worst first"
@@ -315,3 +316,7 @@ class ReliabilityDisplay:
             ],
             ignore_index=True,
         )
+
+
+def _is_grid(kind: Any) -> bool:
+    return kind == "classwise" if isinstance(kind, str) else isinstance(kind, Iterable)

@@ -51,6 +51,11 @@ def plot_grid(
     axes, frame = _grid_axes(len(panels), ax)
     lines: dict[str, Any] = {}
     for panel, of_class in zip(axes, panels, strict=True):
+        if panel.get_title() not in ("", f"{of_class[0].label}"):
+            raise ValueError(
+                f"An axes for class {of_class[0].label!r} already shows {panel.get_title()!r}: pass the "
+                "classes as a list, kind=[curve.label for curve in display.curves]."
+            )
         for curve in of_class:
             name = _label(curve.name, "class-wise ECE", errors[curve.name])
             lines[name] = _draw(panel, curve, name, kwargs, small=True)
@@ -58,8 +63,8 @@ def plot_grid(
         panel.set_title(f"{of_class[0].label}", pad=TITLE_PAD, fontsize="medium")
         panel.label_outer()
     if frame is not None:
-        frame.supxlabel("Probability of the class")
-        frame.supylabel("Frequency of the class")
+        frame.supxlabel("Probability of the class", fontsize="medium")
+        frame.supylabel("Frequency of the class", fontsize="medium")
         frame.legend(lines.values(), lines.keys(), title=title, loc="outside upper center")
     return axes
 

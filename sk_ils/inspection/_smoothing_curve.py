@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 
 from sk_ils._validation import Interval, validate_parameter_constraints
 from sk_ils.inspection._style import COLORS, draw_histogram, histogram_axes
+from sk_ils.metrics._binning import make_bins
 from sk_ils.metrics._predictions import check_predictions
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class SmoothingCurveDisplay:
     smoothing : rule
         Object with ``smoothing_factor(true_class_proba)``, such as those of `sk_ils.smoothing`.
 
-    n_bins : int, default=20
+    n_bins : int, default=15
         Number of bins of the histogram.
 
     name : str, default=None
@@ -70,7 +71,7 @@ class SmoothingCurveDisplay:
         true_class_proba: NDArray[Any],
         smoothing: Any,
         *,
-        n_bins: int = 20,
+        n_bins: int = 15,
         name: str | None = None,
     ) -> None:
         self.true_class_proba = true_class_proba
@@ -85,7 +86,7 @@ class SmoothingCurveDisplay:
         X: Any,
         y: ArrayLike,
         *,
-        n_bins: int = 20,
+        n_bins: int = 15,
         name: str | None = None,
         ax: Any = None,
         **kwargs: Any,
@@ -133,7 +134,7 @@ class SmoothingCurveDisplay:
         *,
         smoothing: Any,
         labels: ArrayLike | None = None,
-        n_bins: int = 20,
+        n_bins: int = 15,
         name: str | None = None,
         ax: Any = None,
         **kwargs: Any,
@@ -155,7 +156,7 @@ class SmoothingCurveDisplay:
         labels : array-like of shape (n_classes,), default=None
             The class of each column; None takes the sorted distinct values of `y_true`.
 
-        n_bins : int, default=20
+        n_bins : int, default=15
             Number of bins of the histogram.
 
         name : str, default=None
@@ -210,7 +211,7 @@ class SmoothingCurveDisplay:
         }
         grid = np.linspace(0, 1, _N_GRID)
         (self.line_,) = ax.plot(grid, self.smoothing.smoothing_factor(grid), **style)
-        counts, edges = np.histogram(self.true_class_proba, bins=self.n_bins, range=(0, 1))
+        edges, _, counts = self._binned()
         draw_histogram(histogram_axes(ax), counts, edges, self.line_.get_color())
         ax.set(
             xlabel="Teacher's probability of the true class",
@@ -233,10 +234,8 @@ class SmoothingCurveDisplay:
         """
         import pandas as pd
 
-        edges = np.arange(self.n_bins + 1) / self.n_bins
-        index = np.searchsorted(edges[1:-1], self.true_class_proba)
+        edges, index, count = self._binned()
         factor = self.smoothing.smoothing_factor(self.true_class_proba)
-        count = np.bincount(index, minlength=self.n_bins).astype(np.float64)
         divisor = np.where(count > 0, count, np.nan)
         return pd.DataFrame(
             {
@@ -248,3 +247,9 @@ class SmoothingCurveDisplay:
                 "smoothing_factor": np.bincount(index, factor, minlength=self.n_bins) / divisor,
             }
         )
+
+    def _binned(self) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]]:
+        """Return the right-closed bins' edges, each instance's bin, and the counts."""
+        bins = make_bins(self.true_class_proba, None, self.n_bins, "uniform")
+        index = bins.index(self.true_class_proba.astype(np.float64))
+        return bins.edges, index, np.bincount(index, minlength=self.n_bins).astype(np.float64)

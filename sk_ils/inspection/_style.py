@@ -1,6 +1,6 @@
 """What the displays share: colours, and the histogram above an axes."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,9 @@ def histogram_axes(ax: "Axes") -> "Axes":
 
     for child in ax.child_axes:
         if child.get_label() == _HISTOGRAM:
-            return child
-    inches_from_top = ax.figure.dpi_scale_trans + ScaledTranslation(0, 1, ax.transAxes)
+            return cast("Axes", child)
+    top = ScaledTranslation(0, 1, ax.transAxes)  # type: ignore[arg-type]  # any transform will do
+    inches_from_top = ax.figure.dpi_scale_trans + top
     strip = ax.inset_axes(
         (0, _GAP, 1, _HEIGHT),
         transform=blended_transform_factory(ax.transAxes, inches_from_top),

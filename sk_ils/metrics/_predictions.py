@@ -1,6 +1,6 @@
 """Probabilistic predictions as the metrics see them: checked, encoded, read in chunks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from sk_ils._validation import check_sample_weight
 
-__all__ = ["Chunk", "Predictions", "check_predictions"]
+__all__ = ["Chunk", "Predictions", "check_predictions", "named_models"]
 
 # Elements of a chunk: 1 MB of float32, which stays in the second-level cache between passes.
 _CHUNK_SIZE = 2**18
@@ -90,6 +90,18 @@ def check_predictions(
     if sample_weight is not None:
         weight = check_sample_weight(sample_weight, proba, dtype=np.float64, ensure_non_negative=True)
     return Predictions(proba, codes, classes, weight)
+
+
+def named_models(y_proba: ArrayLike | Mapping[str, ArrayLike], alone: str | None) -> Mapping[Any, ArrayLike]:
+    """Return the probabilities by model's name; `alone` is the name of a single model."""
+    if not isinstance(y_proba, Mapping):  # which a DataFrame is not
+        return {alone: y_proba}
+    if not y_proba or not all(isinstance(name, str) and name for name in y_proba):
+        raise ValueError(
+            "A dict y_proba must map at least one name (a non-empty string) to probabilities; got the keys "
+            f"{list(y_proba)}."
+        )
+    return y_proba
 
 
 def _tolerance(dtype: np.dtype[Any]) -> float:

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 
 from sk_ils._validation import Interval, StrOptions, validate_parameter_constraints
 from sk_ils.metrics._binning import Strategy, bin_error
-from sk_ils.metrics._predictions import Predictions, check_predictions
+from sk_ils.metrics._predictions import Predictions, check_predictions, named_models
 from sk_ils.metrics._resampling import (
     BinnedModel,
     ErrorDraws,
@@ -304,7 +304,7 @@ def calibration_report(
     }
     validate_parameter_constraints(_CONSTRAINTS, options, caller_name="calibration_report")
     seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-    named = _named(y_proba)
+    named = named_models(y_proba, alone="")
     models = {
         name: bin_model(_weighted_rows(y_true, proba, labels, sample_weight), n_bins, strategy)
         for name, proba in named.items()
@@ -325,19 +325,6 @@ def calibration_report(
         f"{n_resamples} resamples"
     )
     return CalibrationReport(tables, title=title, confidence_level=confidence_level)
-
-
-def _named(y_proba: ArrayLike | Mapping[str, ArrayLike]) -> Mapping[str, ArrayLike]:
-    """Return the probabilities by model; a single model has no name."""
-    # A DataFrame is no Mapping.
-    if not isinstance(y_proba, Mapping):
-        return {"": y_proba}
-    if not y_proba or not all(isinstance(name, str) and name for name in y_proba):
-        raise ValueError(
-            "A dict y_proba must map at least one name (a non-empty string) to probabilities; got "
-            f"the keys {list(y_proba)}."
-        )
-    return y_proba
 
 
 def _weighted_rows(

@@ -1,0 +1,358 @@
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sk_ils.inspection import ReliabilityDisplay, SmoothingCurveDisplay
+from sk_ils.metrics import classwise_calibration_error, expected_calibration_error
+
+
+@pytest.fixture(autouse=True)
+def _headless():
+    with mpl.rc_context(), plt.ioff():
+        plt.switch_backend("agg")
+        yield
+        plt.close("all")
+
+
+def simulate(n=300, n_classes=3, seed=0, dtype=np.float64):
+    rng = np.random.default_rng(seed)
+    p = np.exp(2 * rng.standard_normal((n, n_classes)))
+    p = (p / p.sum(axis=1, keepdims=True)).astype(dtype)
+    y = (rng.random((n, 1)) > p.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    return y, p
+
+
+def curve_lines(ax):
+    """The lines with markers, which the diagonal has not."""
+    return [line for line in ax.lines if line.get_marker() != "None"]
+
+
+def legend_texts(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+# Reliability: the numbers
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_curve_holds_the_means_of_its_bins(dtype, weighted):
+    y, p = simulate(dtype=dtype)
+    w = np.arange(300) % 3 if weighted else np.ones(300)
+    display = ReliabilityDisplay.from_predictions(y, p, n_bins=7, sample_weight=w if weighted else None)
+    frame = display.frame()
+    confidence, correct = p.max(axis=1), p.argmax(axis=1) == y
+    assert list(frame["lower"]) == pytest.approx(np.arange(7) / 7, abs=1e-3)
+    for bin_ in frame.itertuples():
+        rows = (confidence > bin_.lower) & (confidence <= bin_.upper)
+        assert bin_.count == w[rows].sum()
+        if bin_.count == 0:
+            assert np.isnan([bin_.mean_proba, bin_.frequency, bin_.low, bin_.high]).all()
+        else:
+            mean = np.average(confidence[rows].astype(float), weights=w[rows])
+            assert bin_.mean_proba == pytest.approx(mean)
+            assert bin_.frequency == pytest.approx(np.average(correct[rows], weights=w[rows]))
+            hits = round(bin_.frequency * bin_.count)
+            test = binomtest(hits, round(bin_.count)).proportion_ci(0.95, method="wilson")
+            assert (bin_.low, bin_.high) == pytest.approx((test.low, test.high), abs=1e-9)
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+def test_errors_are_those_of_the_metrics(strategy):
+    y, p = simulate()
+    options = {"n_bins": 10, "strategy": strategy}
+    top = ReliabilityDisplay.from_predictions(y, p, **options)
+    assert top.errors == {None: pytest.approx(expected_calibration_error(y, p, **options))}
+    grid = ReliabilityDisplay.from_predictions(y, p, kind="classwise", name="a", **options)
+    assert grid.errors == {"a": pytest.approx(classwise_calibration_error(y, p, **options))}
+    each = classwise_calibration_error(y, p, average=None, **options)
+    for k in range(3):
+        one = ReliabilityDisplay.from_predictions(y, p, kind=k, **options)
+        assert one.errors[None] == pytest.approx(each[k])
+        assert one.curves[0].label == k
+
+
+def test_the_worst_classes_come_first():
+    y, p = simulate(2000, 20)
+    display = ReliabilityDisplay.from_predictions(y, p, kind="classwise", max_classes=5)
+    errors = classwise_calibration_error(y, p, average=None)
+    assert [curve.label for curve in display.curves] == list(np.argsort(-errors)[:5])
+    assert len(display.ax_) == 5
+    assert [ax.get_title() for ax in display.ax_] == [f"{curve.label}" for curve in display.curves]
+
+
+def test_a_list_of_classes_is_shown_in_its_order():
+    y, p = simulate()
+    names = np.array(["ant", "bee", "cat"])
+    display = ReliabilityDisplay.from_predictions(names[y], p, kind=["cat", "ant"])
+    assert [ax.get_title() for ax in display.ax_] == ["cat", "ant"]
+    assert set(display.frame()["class"]) == {"cat", "ant"}
+
+
+# Reliability: the picture
+
+
+def test_markers_stand_at_the_means_and_empty_bins_are_empty():
+    y, p = simulate(40)
+    display = ReliabilityDisplay.from_predictions(y, p, n_bins=15)
+    frame = display.frame()
+    assert (frame["count"] == 0).any()
+    (line,) = curve_lines(display.ax_)
+    np.testing.assert_array_equal(line.get_xdata(), frame["mean_proba"])
+    np.testing.assert_array_equal(line.get_ydata(), frame["frequency"])
+    assert display.figure_ is display.ax_.figure
+    assert display.ax_.get_xlabel() == "Confidence"
+
+
+def test_interval_bars_span_the_intervals():
+    y, p = simulate()
+    display = ReliabilityDisplay.from_predictions(y, p, confidence_level=0.5)
+    frame = display.frame().dropna(subset="low")
+    (bars,) = display.ax_.collections
+    ends = [path.vertices[:, 1] for path in bars.get_paths() if np.isfinite(path.vertices).all()]
+    np.testing.assert_allclose(ends, frame[["low", "high"]])
+    wide = ReliabilityDisplay.from_predictions(y, p, confidence_level=0.99).frame().dropna(subset="low")
+    assert (wide["low"] <= frame["low"]).all()
+    assert (wide["high"] >= frame["high"]).all()
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+def test_the_histogram_counts_the_confidences_in_even_bins(strategy):
+    y, p = simulate()
+    display = ReliabilityDisplay.from_predictions(y, p, strategy=strategy, n_bins=10)
+    (strip,) = display.ax_.child_axes
+    heights = [bar.get_height() for bar in strip.patches]
+    expected, _ = np.histogram(p.max(axis=1), bins=10, range=(0, 1))
+    assert heights == list(expected)
+    shown = [text.get_text() for text in strip.texts if text.get_text()]
+    assert shown == [str(count) for count in expected if count]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(7, "7"), (999, "999"), (1000, "1k"), (9440, "9.4k"), (34_600, "35k"), (2e6, "2M")]
+)
+def test_large_counts_are_shortened(count, text):
+    p = np.full(int(count), 0.75, dtype=np.float32)
+    display = ReliabilityDisplay.from_predictions(np.zeros(len(p), int), p, labels=[0, 1])
+    (strip,) = display.ax_.child_axes
+    assert [t.get_text() for t in strip.texts if t.get_text()] == [text]
+
+
+def test_several_models_share_one_axes_with_their_scores_in_the_legend():
+    y, p = simulate()
+    q = np.sqrt(p) / np.sqrt(p).sum(axis=1, keepdims=True)
+    together = ReliabilityDisplay.from_predictions(y, {"a": p, "b": q})
+    first = ReliabilityDisplay.from_predictions(y, p, name="a")
+    second = ReliabilityDisplay.from_predictions(y, q, name="b", ax=first.ax_)
+    assert second.ax_ is first.ax_
+    for ax in (together.ax_, first.ax_):
+        assert legend_texts(ax) == [
+            f"a (ECE {expected_calibration_error(y, p):.4f})",
+            f"b (ECE {expected_calibration_error(y, q):.4f})",
+        ]
+        lines = curve_lines(ax)
+        assert len({line.get_color() for line in lines}) == 2
+        assert len({line.get_marker() for line in lines}) == 2
+        assert len(ax.lines) == 3  # with one diagonal
+        assert len(ax.child_axes) == 1
+        assert not ax.child_axes[0].texts
+    assert list(together.frame()["model"].unique()) == ["a", "b"]
+
+
+def test_several_models_share_a_grid():
+    y, p = simulate(500, 6)
+    q = np.sqrt(p) / np.sqrt(p).sum(axis=1, keepdims=True)
+    grid = ReliabilityDisplay.from_predictions(y, {"a": p, "b": q}, kind="classwise")
+    assert [len(curve_lines(ax)) for ax in grid.ax_] == [2] * 6
+    first = ReliabilityDisplay.from_predictions(y, p, kind="classwise", name="a")
+    classes = [curve.label for curve in first.curves]
+    second = ReliabilityDisplay.from_predictions(y, q, kind=classes, name="b", ax=first.ax_)
+    assert [len(curve_lines(ax)) for ax in second.ax_] == [2] * 6
+    for ax, label in zip(second.ax_, classes, strict=True):
+        shown = [text.get_text() for text in ax.texts]
+        errors = [classwise_calibration_error(y, x, average=None)[label] for x in (p, q)]
+        assert shown == [f"{error:.4f}" for error in errors]
+    with pytest.raises(ValueError, match="already shows"):
+        ReliabilityDisplay.from_predictions(y, q, kind=classes[::-1], ax=first.ax_)
+
+
+def test_a_grid_goes_into_one_axes_or_into_given_ones():
+    y, p = simulate(500, 5)
+    figure, (left, right) = plt.subplots(1, 2)
+    divided = ReliabilityDisplay.from_predictions(y, p, kind="classwise", ax=left)
+    assert len(divided.ax_) == 5
+    assert not left.axison
+    assert right.axison
+    figure, axes = plt.subplots(2, 3)
+    given = ReliabilityDisplay.from_predictions(y, p, kind="classwise", ax=axes)
+    assert list(given.ax_) == list(axes.ravel()[:5])
+    assert given.figure_ is figure
+    with pytest.raises(ValueError, match=r"4 axes, but 5 classes .* max_classes=4"):
+        ReliabilityDisplay.from_predictions(y, p, kind="classwise", ax=axes.ravel()[:4])
+    with pytest.raises(ValueError, match="divided"):
+        ReliabilityDisplay.from_predictions(y, p, kind="classwise", ax=plt.figure().add_axes((0, 0, 1, 1)))
+
+
+def test_line_keywords_pass_through():
+    y, p = simulate()
+    display = ReliabilityDisplay.from_predictions(y, p, color="red", linestyle="--")
+    (line,) = curve_lines(display.ax_)
+    assert (line.get_color(), line.get_linestyle()) == ("red", "--")
+    again = display.plot(color="blue")
+    assert again is display
+    assert curve_lines(display.ax_)[0].get_color() == "blue"
+
+
+@pytest.mark.parametrize("kind", ["top-label", "classwise", "bee"])
+def test_estimators_and_predictions_give_the_same_display(kind):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(3, size=200)
+    X, y = rng.standard_normal((200, 2)) + codes[:, None], np.array(["ant", "bee", "cat"])[codes]
+    clf = make_pipeline(StandardScaler(), GaussianNB()).fit(X, y)
+    rows = y != "cat"  # a class may be absent
+    a = ReliabilityDisplay.from_estimator(clf, X[rows], y[rows], kind=kind)
+    b = ReliabilityDisplay.from_predictions(
+        y[rows], clf.predict_proba(X[rows]), labels=clf.classes_, kind=kind, name="Pipeline"
+    )
+    assert a.frame().equals(b.frame())
+    assert list(a.errors) == ["Pipeline"]
+
+
+@pytest.mark.parametrize("n", [1, 100, 100_000])
+@pytest.mark.parametrize("n_classes", [2, 3, 10, 100])
+def test_every_size_can_be_drawn(n, n_classes):
+    y, p = simulate(n, n_classes, dtype=np.float32)
+    for kind in ("top-label", "classwise", 1):
+        display = ReliabilityDisplay.from_predictions(y, p, labels=range(n_classes), kind=kind)
+        display.figure_.canvas.draw()
+        plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "top"}, r"one of the classes \[0, 1\]"),
+        ({"kind": 2}, r"one of the classes \[0, 1\]"),
+        ({"kind": [0, 2]}, r"one of the classes \[0, 1\]"),
+        ({"n_bins": 0}, "n_bins"),
+        ({"max_classes": 0}, "max_classes"),
+        ({"confidence_level": 1}, "confidence_level"),
+        ({"y_proba": [3.0, -1.0]}, "between 0 and 1"),
+        ({"y_proba": {}}, "at least one name"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        ReliabilityDisplay.from_predictions(**{"y_true": [0, 1], "y_proba": [0.2, 0.9], **change})
+    assert not plt.get_fignums()
+
+
+# Smoothing curve
+
+
+class Quadratic:
+    """A rule of the user's own."""
+
+    def smoothing_factor(self, true_class_proba):
+        return np.minimum(2 * (np.asarray(true_class_proba) - 0.8) ** 2, 0.2)
+
+    def __repr__(self):
+        return "Quadratic()"
+
+
+class Student:
+    """What the display reads of a fitted estimator."""
+
+    classes_ = np.array(["ant", "bee", "cat"])
+    smoothing_ = Quadratic()
+
+    def __init__(self, proba):
+        self.proba = proba
+
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return self.classes_[self.teacher_predict_proba(X).argmax(axis=1)]
+
+    def teacher_predict_proba(self, X):
+        return self.proba[np.asarray(X, dtype=int).ravel()]
+
+
+def test_the_curve_is_the_rules_factor_over_the_teachers_probabilities():
+    y, p = simulate()
+    names = Student.classes_[y]
+    display = SmoothingCurveDisplay.from_estimator(Student(p), np.arange(300)[:, None], names, n_bins=10)
+    p_true = p[np.arange(300), y]
+    np.testing.assert_array_equal(display.true_class_proba, p_true)
+    x, factor = display.line_.get_data()
+    assert (x[0], x[-1]) == (0, 1)
+    np.testing.assert_allclose(factor, Quadratic().smoothing_factor(x))
+    frame = display.frame()
+    (strip,) = display.ax_.child_axes
+    assert [bar.get_height() for bar in strip.patches] == list(frame["count"])
+    for bin_ in frame.itertuples():
+        rows = (p_true > bin_.lower) & (p_true <= bin_.upper)
+        assert bin_.count == rows.sum()
+        if rows.any():
+            assert bin_.true_class_proba == pytest.approx(p_true[rows].mean())
+            assert bin_.smoothing_factor == pytest.approx(Quadratic().smoothing_factor(p_true[rows]).mean())
+    assert legend_texts(display.ax_) == ["Quadratic()"]
+
+
+def test_a_pipeline_hands_its_last_step_what_it_has_been_fitted_on():
+    y, p = simulate()
+    shifted = make_pipeline(StandardScaler(with_std=False), Student(p))
+    X = np.arange(300.0)[:, None]
+    shifted.fit(X, Student.classes_[y])
+    shifted[0].mean_ = np.array([-1.0])  # the scaler now adds one
+    display = SmoothingCurveDisplay.from_estimator(shifted, X[:-1], Student.classes_[y[:-1]])
+    np.testing.assert_array_equal(display.true_class_proba, p[np.arange(1, 300), y[:-1]])
+
+
+def test_rules_can_be_compared_in_one_axes():
+    y, p = simulate()
+    first = SmoothingCurveDisplay.from_predictions(y, p, smoothing=Quadratic())
+    second = SmoothingCurveDisplay.from_predictions(
+        y, np.sqrt(p) / np.sqrt(p).sum(axis=1, keepdims=True), smoothing=Quadratic(), name="b", ax=first.ax_
+    )
+    assert legend_texts(second.ax_) == ["Quadratic()", "b"]
+    assert first.line_.get_color() != second.line_.get_color()
+    second.figure_.canvas.draw()
+
+
+def test_a_histogram_needs_bins():
+    with pytest.raises(ValueError, match="n_bins"):
+        SmoothingCurveDisplay.from_predictions([0, 1], [0.2, 0.8], smoothing=Quadratic(), n_bins=0)
+
+
+# On our estimators
+
+
+def test_displays_read_our_networks_also_in_a_pipeline(student, table):
+    X, y = table
+    pipe = make_pipeline(StandardScaler(), student()).fit(X, y)
+    reliability = ReliabilityDisplay.from_estimator(pipe, X, y, kind="classwise")
+    assert [curve.label for curve in reliability.curves] != []
+    assert reliability.errors == {
+        "Pipeline": pytest.approx(classwise_calibration_error(y, pipe.predict_proba(X)))
+    }
+    net = pipe[-1]
+    display = SmoothingCurveDisplay.from_estimator(pipe, X, y)
+    p = net.teacher_predict_proba(pipe[:-1].transform(X))
+    p_true = p[np.arange(len(y)), np.searchsorted(net.classes_, y)]
+    np.testing.assert_array_equal(display.true_class_proba, p_true)
+    grid, factor = display.line_.get_data()
+    np.testing.assert_allclose(factor, net.smoothing_.smoothing_factor(grid))
+
+
+def test_a_student_without_teacher_says_so(student, table):
+    X, y = table
+    clf = student(smoothing="uniform").fit(X, y)
+    with pytest.raises(AttributeError, match="without a teacher"):
+        SmoothingCurveDisplay.from_estimator(clf, X, y)
