@@ -395,8 +395,9 @@ def test_a_class_may_be_absent_if_labels_name_it(error, names):
 @pytest.mark.parametrize("error", ERRORS)
 def test_labels_that_do_not_match_are_refused(error, labels, message):
     y, p = simulate(50, 3)
-    with pytest.raises(ValueError, match=message):
-        error(y, p, labels=labels)
+    for y_true in y, y.astype(object):
+        with pytest.raises(ValueError, match=message):
+            error(y_true, p, labels=labels)
 
 
 # Refusals
