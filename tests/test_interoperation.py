@@ -239,8 +239,12 @@ def test_a_checkpoint_is_written_by_the_student_only(student, table, tmp_path):
 def test_a_checkpoint_that_cannot_be_written_says_so(teacher, table, tmp_path):
     file = tmp_path / "file"
     file.write_text("")
+    # The other files of a Checkpoint would go to the working directory.
+    checkpoint = Checkpoint(
+        f_params=str(file / "params.pt"), f_optimizer=None, f_criterion=None, f_history=None
+    )
     with pytest.warns(UserWarning, match="Could not save parameters"):
-        teacher(callbacks=[Checkpoint(f_params=str(file / "params.pt"))], max_epochs=1).fit(*table)
+        teacher(callbacks=[checkpoint], max_epochs=1).fit(*table)
 
 
 def test_nothing_is_written_to_the_working_directory(student, table, tmp_path, monkeypatch):
