@@ -314,17 +314,14 @@ def calibration_report(
     tables: dict[str, dict[str, Estimate]] = {}
     for name, model in models.items():
         null = calibrated_draws(model, n_resamples, seed)
-        table = _estimates(values[name], draws[name], confidence_level)
-        tables[name] = table | _with_null(table, model, null, confidence_level)
+        tables[name] = _estimates(values[name], draws[name], confidence_level)
+        tables[name] |= _with_null(tables[name], model, null, confidence_level)
     for a, b in combinations(models, 2):
         difference = ScoreDraws(*(y - x for x, y in zip(draws[a], draws[b], strict=True)))
         tables[f"{b} - {a}"] = _estimates(values[b] - values[a], difference, confidence_level)
-    n_samples, n_classes = next(iter(models.values())).predictions.proba.shape
-    title = (
-        f"Calibration report: {n_samples} rows, {n_classes} classes, {n_bins} {strategy} bins, "
-        f"{n_resamples} resamples"
-    )
-    return CalibrationReport(tables, title=title, confidence_level=confidence_level)
+    shape = next(iter(models.values())).predictions.proba.shape
+    size = f"{shape[0]} rows, {shape[1]} classes, {n_bins} {strategy} bins, {n_resamples} resamples"
+    return CalibrationReport(tables, title=f"Calibration report: {size}", confidence_level=confidence_level)
 
 
 def _weighted_rows(
