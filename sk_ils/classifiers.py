@@ -597,7 +597,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
                 )
             self.teacher_ = self._default_teacher() if self.teacher is None else self.teacher
         if isinstance(self.teacher_, CalibratedNet):
-            self.teacher_._partial_fit_rows(rows, like=self, seed=seed)
+            self.teacher_._partial_fit_rows(X, rows, like=self, seed=seed)
             logits = self.teacher_._logits(rows)
         elif _is_frozen(self.teacher_):
             logits = frozen_logits(self.teacher_, X, self.classes_)

@@ -143,6 +143,19 @@ def test_any_unfitted_classifier_teaches_and_is_not_changed(student, table, teac
     np.testing.assert_array_equal(clf.predict_proba(X), again.predict_proba(X))
 
 
+@pytest.mark.parametrize("smoothing", ["uniform", "ils2"])
+def test_a_student_as_teacher_smooths_its_labels_too(student, table, smoothing):
+    X, y = table
+    alone = student(smoothing=smoothing, smoothing__epsilon=0.5)
+    # a nested teacher takes the outer one's seed, as every network without a seed of its own does
+    taught = student(teacher=student(smoothing=smoothing, smoothing__epsilon=0.5)).fit(X, y)
+    np.testing.assert_array_equal(taught.teacher_.predict_proba(X), alone.fit(X, y).predict_proba(X))
+    more = student(teacher=student(smoothing=smoothing, smoothing__epsilon=0.5))
+    more.partial_fit(X, y, classes=np.unique(y))
+    alone = student(smoothing=smoothing, smoothing__epsilon=0.5).partial_fit(X, y, classes=np.unique(y))
+    np.testing.assert_array_equal(more.teacher_.predict_proba(X), alone.predict_proba(X))
+
+
 def test_a_teacher_gets_the_training_rows_as_the_user_passed_them(student, table, calls):
     X, y = table
     frame = pd.DataFrame(X, columns=list("abcdef"), index=np.arange(len(y))[::-1])
