@@ -165,14 +165,14 @@ class CalibratedNet(SklearnNet):
         self._adopt(like)
         seed = task.seed if self.random_state is None else draw_seed(self.random_state)
         with self._forgetting_on_error(), self._on_device():
-            self._train(task.train, task.valid, seed=seed, y=task.y[task.train_index])
+            self._train(self._training_rows(task), task.valid, seed=seed, y=task.y[task.train_index])
         return self
 
-    def _partial_fit_rows(self, rows: Rows, *, like: "CalibratedNet", seed: int) -> None:
+    def _partial_fit_rows(self, X: Any, rows: Rows, *, like: "CalibratedNet", seed: int) -> None:
         """Train on as the teacher of another net, on the rows of its partial_fit."""
         self._adopt(like)
         with self._on_device():
-            self._train(rows, None, seed=seed)
+            self._train(self._more_training_rows(X, rows, seed), None, seed=seed)
 
     def _adopt(self, like: "CalibratedNet") -> None:
         """Take over what another net has learned of the data's shape."""
