@@ -523,7 +523,9 @@ class InstanceSmoothedClassifier(CalibratedNet):
     def _training_rows(self, task: Task, teacher_proba: Any = None) -> Rows:
         self.smoothing_ = resolve_rule(self.smoothing)
         proba = self._checked_teacher_proba(task, teacher_proba)
-        return self._smoothed(task, self._teacher_view(task, proba) if self.smoothing_.needs_teacher else None)
+        return self._smoothed(
+            task, self._teacher_view(task, proba) if self.smoothing_.needs_teacher else None
+        )
 
     def _smoothed(self, task: Task, view: TeacherView | None) -> Rows:
         """Return the training rows as the rule smooths them, with the teacher's view if it needs one."""

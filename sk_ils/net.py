@@ -203,7 +203,7 @@ class CalibratedNet(SklearnNet):
         if not self.initialized_:
             self.initialize()
             self.temperature_ = 1.0
-        self._batch_order = torch.Generator().manual_seed(seed + len(self.history))
+        self._batch_order: torch.Generator = torch.Generator().manual_seed(seed + len(self.history))
         self._module_device = self._device()
 
     def _temperature_on(self, rows: Rows) -> float:
