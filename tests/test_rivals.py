@@ -1,11 +1,10 @@
 """Laws of the two rival methods in benchmarks/rivals.py, and their manners as estimators."""
 
 import doctest
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 
 import numpy as np
 import pytest
+import rivals
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,10 +15,6 @@ from sklearn.preprocessing import StandardScaler
 from torch.nn.functional import cross_entropy
 
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
-
-_SPEC = spec_from_file_location("rivals", Path(__file__).parents[1] / "benchmarks" / "rivals.py")
-rivals = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(rivals)
 
 SMALL = {"max_epochs": 4, "lr": 0.01, "batch_size": 32, "device": "cpu", "module__hidden_sizes": (16,)}
 
