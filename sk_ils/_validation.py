@@ -22,6 +22,7 @@ __all__ = [
     "StrOptions",
     "check_sample_weight",
     "safe_indexing",
+    "scorer_name",
     "validate_parameter_constraints",
 ]
 
@@ -32,3 +33,10 @@ def check_sample_weight(sample_weight: ArrayLike | None, X: Any, **kwargs: Any) 
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weight
+
+
+def scorer_name(scorer: Any) -> str | None:
+    """Return the name of the function that a scorer calls, with "neg_" if it flips its sign, else None."""
+    function = getattr(scorer, "_score_func", None)
+    name = getattr(function, "__name__", None)
+    return f"neg_{name}" if name is not None and scorer._sign < 0 else name
