@@ -3,7 +3,18 @@
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.model_selection._validation import (
+    _insert_error_scores as insert_error_scores,
+)
+from sklearn.model_selection._validation import (
+    _score as score_estimator,
+)
+from sklearn.model_selection._validation import (
+    _warn_or_raise_about_fit_failures as warn_or_raise_about_fit_failures,
+)
 from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -12,18 +23,25 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils.validation import _check_method_params as check_method_params
 from sklearn.utils.validation import _check_sample_weight
 
 __all__ = [
+    "BaseSearchCV",
     "HasMethods",
     "Interval",
     "InvalidParameterError",
     "Options",
     "StrOptions",
+    "check_method_params",
     "check_sample_weight",
+    "insert_error_scores",
+    "routing_enabled",
     "safe_indexing",
+    "score_estimator",
     "scorer_name",
     "validate_parameter_constraints",
+    "warn_or_raise_about_fit_failures",
 ]
 
 

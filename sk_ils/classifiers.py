@@ -33,7 +33,7 @@ from sk_ils._teachers import (
 from sk_ils._validation import HasMethods, Interval, InvalidParameterError, StrOptions
 from sk_ils.batches import BatchLoader, Rows, Targets
 from sk_ils.net import CalibratedNet
-from sk_ils.smoothing import SmoothingRule, resolve_rule
+from sk_ils.smoothing import SmoothingRule, needs_student, resolve_rule
 from sk_ils.temperature import softmax
 
 __all__ = ["InstanceSmoothedClassifier", "TeacherClassifier"]
@@ -218,10 +218,11 @@ class InstanceSmoothedClassifier(CalibratedNet):
         Returns raw logits, one for each class. None is :class:`sk_ils.modules.MLP`. A class is built with
         ``module__...`` parameters, and with the sizes of the data if its ``__init__`` names `n_features_in`
         (the second dimension of X) or `n_classes`. An instance is copied in each fit.
-    smoothing : {"none", "uniform", "ils1", "ils2", "ils"} or rule, default="ils"
+    smoothing : {"none", "uniform", "ils1", "ils2", "ils", "distillation", "bootstrap"} or rule, default="ils"
         The rule of :mod:`sk_ils.smoothing`, by name or as an instance such as ``ILS(shift=0.9)``. Its
-        parameters can be set as ``smoothing__shift`` either way, also in GridSearchCV. "none" and "uniform"
-        need no teacher, and none is fitted.
+        parameters can be set as ``smoothing__shift`` either way, also in GridSearchCV. "none", "uniform" and
+        "bootstrap" need no teacher, and none is fitted. "bootstrap" mixes the student's own prediction into
+        the label, anew in every batch.
     teacher : classifier or None, default=None
         None is a :class:`TeacherClassifier` with this estimator's module, optimizer, epochs, patience,
         batches, dtype, device and seed, so that ``smoothing="none"`` equals it. Its callbacks are copies of
@@ -521,25 +522,29 @@ class InstanceSmoothedClassifier(CalibratedNet):
 
     def _training_rows(self, task: Task, teacher_proba: Any = None) -> Rows:
         self.smoothing_ = resolve_rule(self.smoothing)
+        proba = self._checked_teacher_proba(task, teacher_proba)
+        return self._smoothed(
+            task, self._teacher_view(task, proba) if self.smoothing_.needs_teacher else None
+        )
+
+    def _smoothed(self, task: Task, view: TeacherView | None) -> Rows:
+        """Return the training rows as the rule smooths them, with the teacher's view if it needs one."""
         self.teacher_, self.teacher_temperature_ = None, 1.0
-        view = self._teacher_view(task, teacher_proba)
         if view is not None:
             self.teacher_, self.teacher_temperature_ = view.estimator, view.temperature
-            if self._asks_in_every_batch():
-                return task.train
         return self._softened(task.train, None if view is None else view.logits)
 
-    def _teacher_view(self, task: Task, teacher_proba: Any) -> TeacherView | None:
-        """Return what the teacher says of the training rows, None if the rule does not ask."""
-        proba = None
-        if teacher_proba is not None:
-            proba = check_probabilities(teacher_proba, len(task.y), len(task.classes))
-            if self.teacher is not None or self.teacher_mode == "online":
-                raise ValueError(
-                    'teacher_proba replaces the teacher: leave teacher=None and teacher_mode="cached".'
-                )
-        if not self.smoothing_.needs_teacher:
+    def _checked_teacher_proba(self, task: Task, teacher_proba: Any) -> NDArray[np.floating] | None:
+        if teacher_proba is None:
             return None
+        if self.teacher is not None or self.teacher_mode == "online":
+            raise ValueError(
+                'teacher_proba replaces the teacher: leave teacher=None and teacher_mode="cached".'
+            )
+        return check_probabilities(teacher_proba, len(task.y), len(task.classes))
+
+    def _teacher_view(self, task: Task, proba: NDArray[np.floating] | None) -> TeacherView:
+        """Return what the teacher, or `teacher_proba` in its place, says of the training rows."""
         if proba is not None:
             return TeacherView(None, log_probabilities(proba[task.train_index]), 1.0)
         teacher = self._default_teacher() if self.teacher is None else self.teacher
@@ -567,11 +572,15 @@ class InstanceSmoothedClassifier(CalibratedNet):
         return clone(TeacherClassifier(**kept))
 
     def _asks_in_every_batch(self) -> bool:
-        return self.teacher_mode == "online" and self.smoothing_.needs_teacher
+        """Return whether `_loss_target` asks the rule for each batch; else `_softened` asks it once."""
+        online = self.teacher_mode == "online" and self.smoothing_.needs_teacher
+        return online or needs_student(self.smoothing_)
 
     def _softened(self, rows: Rows, teacher_logits: NDArray[np.floating] | None) -> Rows:
-        """Return the rows with the rule's targets; hard labels where the rule smooths nothing."""
+        """Return the rows with the rule's targets; hard labels where the rule smooths nothing, or not yet."""
         assert rows.codes is not None
+        if self._asks_in_every_batch():
+            return rows
         codes = rows.codes.numpy()
         n_classes = len(self.classes_)
         dtype = np.dtype(self.dtype or "float32")
@@ -579,7 +588,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         if teacher_logits is not None:
             teacher_logits = teacher_logits.astype(dtype, copy=False)
         targets = self.smoothing_.targets(codes, teacher_logits, student_logits=shape_only)
-        targets = _checked_targets(targets, len(codes), n_classes, self.smoothing_)
+        targets = _checked_targets(targets, (len(codes), n_classes), self.smoothing_)
         if (targets[np.arange(len(codes)), codes] == 1).all():
             return rows
         return rows.with_soft(torch.from_numpy(targets.astype(dtype, copy=False)))
@@ -597,7 +606,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
                 )
             self.teacher_ = self._default_teacher() if self.teacher is None else self.teacher
         if isinstance(self.teacher_, CalibratedNet):
-            self.teacher_._partial_fit_rows(rows, like=self, seed=seed)
+            self.teacher_._partial_fit_rows(X, rows, like=self, seed=seed)
             logits = self.teacher_._logits(rows)
         elif _is_frozen(self.teacher_):
             logits = frozen_logits(self.teacher_, X, self.classes_)
@@ -606,8 +615,6 @@ class InstanceSmoothedClassifier(CalibratedNet):
                 "partial_fit needs a teacher that can be trained further, a network of this package, or a "
                 f"frozen one; got {type(self.teacher_).__name__}."
             )
-        if self._asks_in_every_batch():
-            return rows
         return self._softened(rows, logits / np.asarray(self.teacher_temperature_, dtype=logits.dtype))
 
     # --- the teacher's view ---------------------------------------------------------------------------
@@ -616,11 +623,14 @@ class InstanceSmoothedClassifier(CalibratedNet):
         assert targets.codes is not None
         if not self._asks_in_every_batch():
             return super()._loss_target(targets, logits, X)
-        codes = targets.codes.to(logits.device)
-        teacher_logits = self._batch_teacher_logits(X, logits)
-        if isinstance(self.smoothing_, SmoothingRule):
-            return self.smoothing_.torch_targets(codes, teacher_logits)
-        soft = self.smoothing_.targets(codes.cpu().numpy(), teacher_logits.cpu().numpy())
+        rule, codes = self.smoothing_, targets.codes.to(logits.device)
+        of_student = needs_student(rule)
+        asked = logits if of_student else self._batch_teacher_logits(X, logits)
+        if isinstance(rule, SmoothingRule):
+            return rule.torch_targets(codes, asked)
+        seen = asked.detach().cpu().numpy()
+        views = {"teacher_logits": None, "student_logits": seen} if of_student else {"teacher_logits": seen}
+        soft = _checked_targets(rule.targets(codes.cpu().numpy(), **views), tuple(logits.shape), rule)
         return torch.as_tensor(soft, device=logits.device, dtype=logits.dtype)
 
     def _batch_teacher_logits(self, X: Any, like: Tensor) -> Tensor:
@@ -681,11 +691,11 @@ def _without_writers(callbacks: Any) -> tuple[Any, list[str]]:
     return kept, dropped
 
 
-def _checked_targets(targets: Any, n_rows: int, n_classes: int, rule: Any) -> NDArray[np.floating]:
+def _checked_targets(targets: Any, shape: tuple[int, ...], rule: Any) -> NDArray[np.floating]:
     """Return a rule's targets after checking that they are probability vectors; users write rules, too."""
     array = np.asarray(targets)
-    if array.shape != (n_rows, n_classes):
-        raise ValueError(f"{rule!r} gave targets of shape {array.shape}, expected ({n_rows}, {n_classes}).")
+    if array.shape != shape:
+        raise ValueError(f"{rule!r} gave targets of shape {array.shape}, expected {shape}.")
     if not (array.min() >= 0 and abs(array.sum(axis=1) - 1).max() < 1e-3):
         raise ValueError(f"{rule!r} gave targets that are no probability vectors.")
     return array

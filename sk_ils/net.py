@@ -38,6 +38,15 @@ _MIN_BLOCK = 32
 class NonFiniteLossError(ArithmeticError, ValueError):
     """The training or validation loss became NaN or infinite."""
 
+    @classmethod
+    def of(cls, prefix: str, *, epoch: int, loss: float, lr: float) -> Self:
+        """Return the error for a "train" or "valid" loss in an epoch, counted from 1."""
+        return cls(
+            f"The {prefix} loss of epoch {epoch} is {loss}. Lower lr (now {lr}), scale the features (for "
+            "example with StandardScaler), or clip gradients (skorch's GradientNormClipping). The estimator "
+            "is left unfitted."
+        )
+
 
 class CalibratedNet(SklearnNet):
     """Base class; see :class:`sk_ils.TeacherClassifier` for the parameters."""
@@ -156,14 +165,14 @@ class CalibratedNet(SklearnNet):
         self._adopt(like)
         seed = task.seed if self.random_state is None else draw_seed(self.random_state)
         with self._forgetting_on_error(), self._on_device():
-            self._train(task.train, task.valid, seed=seed, y=task.y[task.train_index])
+            self._train(self._training_rows(task), task.valid, seed=seed, y=task.y[task.train_index])
         return self
 
-    def _partial_fit_rows(self, rows: Rows, *, like: "CalibratedNet", seed: int) -> None:
+    def _partial_fit_rows(self, X: Any, rows: Rows, *, like: "CalibratedNet", seed: int) -> None:
         """Train on as the teacher of another net, on the rows of its partial_fit."""
         self._adopt(like)
         with self._on_device():
-            self._train(rows, None, seed=seed)
+            self._train(self._more_training_rows(X, rows, seed), None, seed=seed)
 
     def _adopt(self, like: "CalibratedNet") -> None:
         """Take over what another net has learned of the data's shape."""
@@ -178,11 +187,7 @@ class CalibratedNet(SklearnNet):
         the temperature stays.
         """
         with seeded(seed, self.device):
-            if not self.initialized_:
-                self.initialize()
-                self.temperature_ = 1.0
-            self._batch_order = torch.Generator().manual_seed(seed + len(self.history))
-            self._module_device = self._device()
+            self._begin_training(seed)
             self._gradients_heard = self._hears("on_grad_computed")
             train = self._resident(train)
             valid = None if valid is None else self._resident(valid)
@@ -192,6 +197,14 @@ class CalibratedNet(SklearnNet):
             del self._batch_order
             if valid is not None and self.temperature_scaling:
                 self.temperature_ = self._temperature_on(valid)
+
+    def _begin_training(self, seed: int) -> None:
+        """Build the network unless it is built, and start the order of the rows, in a seeded context."""
+        if not self.initialized_:
+            self.initialize()
+            self.temperature_ = 1.0
+        self._batch_order: torch.Generator = torch.Generator().manual_seed(seed + len(self.history))
+        self._module_device = self._device()
 
     def _temperature_on(self, rows: Rows) -> float:
         """Return the temperature that calibrates the network's raw logits on held-out rows."""
@@ -283,11 +296,7 @@ class CalibratedNet(SklearnNet):
         self.history.record(f"{prefix}_batch_count", len(records))
         loss = weighted_mean(records, prefix)
         if not math.isfinite(loss):
-            raise NonFiniteLossError(
-                f"The {prefix} loss of epoch {len(self.history)} is {loss}. Lower lr (now {self.lr}), scale "
-                "the features (for example with StandardScaler), or clip gradients (skorch's "
-                "GradientNormClipping). The estimator is left unfitted."
-            )
+            raise NonFiniteLossError.of(prefix, epoch=len(self.history), loss=loss, lr=self.lr)
         return loss
 
     def _set_training(self, training: bool = True) -> None:

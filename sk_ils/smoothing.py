@@ -1,4 +1,4 @@
-r"""Smoothing rules: (labels, teacher logits) -> soft targets; no training, no data handling.
+r"""Smoothing rules: (labels, logits) -> soft targets; no training, no data handling.
 
 A rule is a small object that holds hyper-parameters and calls pure functions of this module. It says for
 each instance how much probability leaves the true class (the *smoothing factor*) and onto which classes it
@@ -11,12 +11,18 @@ wrong classes that sums to 1, so that the true class keeps exactly ``1 - epsilon
 
 The logits that a rule receives are the teacher's logits divided by the teacher's own temperature ``T_cal``
 (see :class:`sk_ils.InstanceSmoothedClassifier`), so that a rule's parameters mean the same for any teacher.
+One rule, :class:`SoftBootstrap`, reads the student's own logits instead, as they are.
 
 References
 ----------
 .. [1] M. Maher and M. Kull, "Instance-based Label Smoothing For Better Calibrated Classification Networks",
    ICMLA 2021, arXiv:2110.05355.
 .. [2] C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7.
+.. [3] G. Hinton, O. Vinyals and J. Dean, "Distilling the Knowledge in a Neural Network", 2015,
+   arXiv:1503.02531.
+.. [4] T. Furlanello et al., "Born-Again Neural Networks", ICML 2018, arXiv:1805.04770.
+.. [5] S. Reed et al., "Training Deep Neural Networks on Noisy Labels with Bootstrapping", 2014,
+   arXiv:1412.6596.
 """
 
 from abc import abstractmethod
@@ -38,8 +44,11 @@ __all__ = [
     "ILS1",
     "ILS2",
     "NoSmoothing",
+    "SelfDistillation",
     "SmoothingRule",
+    "SoftBootstrap",
     "UniformSmoothing",
+    "mixed_targets",
     "quadratic_smoothing_factor",
     "resolve_rule",
     "smoothed_targets",
@@ -134,6 +143,31 @@ def smoothed_targets(y: Tensor, smoothing_factor: Tensor, share: Tensor) -> Tens
     return targets.scatter(1, y[:, None], (1 - smoothing_factor)[:, None])
 
 
+def mixed_targets(y: Tensor, logits: Tensor, *, weight: float, temperature: float = 1.0) -> Tensor:
+    r"""Return one-hot labels mixed with a network's output.
+
+    .. math:: q_k = (1 - w) 1[k = t] + w \, \mathrm{softmax}(z / T)_k
+
+    Parameters
+    ----------
+    y : int64 Tensor of shape (n,)
+    logits : Tensor of shape (n, K)
+        z; gradients flow through it.
+    weight : float
+        w, the output's part, in [0, 1].
+    temperature : float, default=1.0
+        T in (0, inf).
+
+    Returns
+    -------
+    Tensor of shape (n, K)
+        Rows sum to 1.
+    """
+    shifted = logits - logits.amax(dim=1, keepdim=True).detach()  # as in wrong_class_share
+    output = torch.softmax(shifted / temperature, dim=1)
+    return weight * output + (1 - weight) * torch.zeros_like(output).scatter(1, y[:, None], 1.0)
+
+
 def _uniform_share(logits: Tensor, y: Tensor) -> Tensor:
     share = torch.full_like(logits, 1 / (logits.shape[1] - 1))
     return share.scatter(1, y[:, None], 0.0)
@@ -143,16 +177,21 @@ class SmoothingRule(BaseEstimator):
     """Base of the rules: checks and the NumPy shell round one pure torch function.
 
     A user's own rule need not inherit from it: any object with ``targets`` and ``smoothing_factor`` (NumPy
-    in and out) and ``needs_teacher`` will do.
+    in and out) and ``needs_teacher`` will do; ``needs_student`` counts as False where it is missing.
     """
 
     #: Whether the rule reads the teacher's logits; without need, no teacher is fitted.
     needs_teacher: ClassVar[bool] = True
+    #: Whether the rule reads the student's logits, not the teacher's, and so is asked in every batch.
+    needs_student: ClassVar[bool] = False
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
 
     @abstractmethod
     def torch_targets(self, y: Tensor, logits: Tensor) -> Tensor:
-        """Return the soft targets (n, K) for class indices y (n,) and logits (n, K), unchecked."""
+        """Return the soft targets (n, K) for class indices y (n,) and logits (n, K), unchecked.
+
+        The logits are the teacher's, or the student's with their gradient if the rule needs the student.
+        """
 
     @abstractmethod
     def _smoothing_factor(self, true_class_proba: Tensor) -> Tensor: ...
@@ -178,8 +217,8 @@ class SmoothingRule(BaseEstimator):
         teacher_logits : array-like of shape (n, K) or None
             The teacher's logits, divided by its temperature. May be None for rules without a teacher.
         student_logits : array-like of shape (n, K), default=None
-            The student's own logits; the rules of this module read only their shape and type, and only
-            where teacher_logits is None.
+            The student's own raw logits. A rule that needs the student reads them; others read only their
+            shape and type, and only where teacher_logits is None.
 
         Returns
         -------
@@ -189,28 +228,32 @@ class SmoothingRule(BaseEstimator):
         Raises
         ------
         ValueError
-            If both logits are None, or if shapes, labels or values are not as described.
+            If the logits that the rule needs are None, or both are, or if shapes, labels or values are not as
+            described.
         InvalidParameterError
             If a parameter of the rule is outside its range.
         """
         self.check_parameters()
         if teacher_logits is None and self.needs_teacher:
             raise ValueError(f"{type(self).__name__} needs teacher_logits, got None.")
-        labels, logits = _checked(y, student_logits if teacher_logits is None else teacher_logits)
+        if student_logits is None and self.needs_student:
+            raise ValueError(f"{type(self).__name__} needs student_logits, got None.")
+        from_student = self.needs_student or teacher_logits is None
+        labels, logits = _checked(y, student_logits if from_student else teacher_logits)
         return self.torch_targets(torch.from_numpy(labels), torch.from_numpy(logits)).numpy()
 
     def smoothing_factor(self, true_class_proba: ArrayLike) -> NDArray[np.floating]:
-        """Return the smoothing factor for given teacher probabilities of the true class.
+        """Return the smoothing factor for given probabilities of the true class.
 
         Parameters
         ----------
         true_class_proba : array-like
-            Probabilities p_t in [0, 1].
+            Probabilities p_t in [0, 1], the teacher's, or the student's if the rule needs the student.
 
         Returns
         -------
         ndarray
-            epsilon_i in [0, 1), of the same shape.
+            epsilon_i in [0, 1], of the same shape.
         """
         self.check_parameters()
         proba = np.asarray(true_class_proba)
@@ -433,6 +476,97 @@ class ILS(ILS1):
         return wrong_class_share(logits, y, temperature=self.temperature)
 
 
+class SelfDistillation(SmoothingRule):
+    r"""The teacher's softened output mixed with the one-hot label.
+
+    .. math:: q_k = (1 - w) 1[k = t] + w \, \mathrm{softmax}(z / T)_k
+
+    Sources: Hinton et al. 2015 for the softened output; Furlanello et al. 2018 for a teacher of the student's
+    own architecture ("born again"). Unlike Hinton et al., who soften the student by the same T and weigh that
+    term by T squared, the student's output is compared as it is, so that its probabilities mean something
+    without T.
+
+    Parameters
+    ----------
+    weight : float, default=0.5
+        w, the part of the teacher's output in the target, in [0, 1]. 0 trains on hard labels, 1 on the
+        teacher's output alone.
+    temperature : float, default=1.0
+        T, softens (> 1) or sharpens (< 1) the teacher's output, in (0, inf). It comes on top of the teacher's
+        own: T_paper = T * T_cal.
+
+    Notes
+    -----
+    The smoothing factor is what leaves the true class, :math:`w (1 - \mathrm{softmax}(z / T)_t)`. At T = 1 it
+    is :math:`w (1 - p_t)`. At any other T it depends on all logits, not on p_t alone, so that
+    ``smoothing_factor`` raises a ValueError; take ``1 - targets(y, logits)[range(n), y]``.
+
+    Examples
+    --------
+    >>> SelfDistillation(weight=0.5).targets([0], [[0.0, 0.0, np.log(2)]]).round(3)
+    array([[0.625, 0.125, 0.25 ]])
+    """
+
+    _parameter_constraints: ClassVar = {
+        "weight": [Interval(Real, 0, 1, closed="both")],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(self, weight: float = 0.5, temperature: float = 1.0) -> None:
+        self.weight = weight
+        self.temperature = temperature
+
+    def torch_targets(self, y: Tensor, logits: Tensor) -> Tensor:
+        """Return mixed rows (n, K)."""
+        return mixed_targets(y, logits, weight=self.weight, temperature=self.temperature)
+
+    def _smoothing_factor(self, true_class_proba: Tensor) -> Tensor:
+        if self.temperature != 1:
+            raise ValueError(
+                "The smoothing factor of SelfDistillation is a function of the true class's probability at "
+                f"temperature=1 only, got temperature={self.temperature}; take 1 minus the true class's "
+                "entry of `targets`."
+            )
+        return self.weight * (1 - true_class_proba)
+
+
+class SoftBootstrap(SmoothingRule):
+    r"""The student's own current prediction mixed with the one-hot label ("soft bootstrapping").
+
+    .. math:: q_k = \beta 1[k = t] + (1 - \beta) \, \mathrm{softmax}(z)_k
+
+    with the student's raw logits z, so that targets change in every step. Source: Reed et al. 2014, Eq. 6,
+    :math:`L = -\sum_k (\beta 1[k = t] + (1 - \beta) p_k) \ln p_k` with the student's prediction p. Gradients
+    flow through the p inside the target, too: the authors call L softmax regression with minimum entropy
+    regularisation, and only then is it (beta times the cross-entropy plus 1 - beta times the entropy of p).
+    Implementations that stop the gradient in the target are another method.
+
+    Parameters
+    ----------
+    beta : float, default=0.95
+        The label's part in the target, in (0, 1]. 1 trains on hard labels; the default is the authors'.
+
+    Examples
+    --------
+    >>> SoftBootstrap(beta=0.5).targets([0], None, [[0.0, 0.0, np.log(2)]]).round(3)
+    array([[0.625, 0.125, 0.25 ]])
+    """
+
+    needs_teacher = False
+    needs_student = True
+    _parameter_constraints: ClassVar = {"beta": [Interval(Real, 0, 1, closed="right")]}
+
+    def __init__(self, beta: float = 0.95) -> None:
+        self.beta = beta
+
+    def torch_targets(self, y: Tensor, logits: Tensor) -> Tensor:
+        """Return mixed rows (n, K) for the student's logits, whose gradient flows on."""
+        return mixed_targets(y, logits, weight=1 - self.beta)
+
+    def _smoothing_factor(self, true_class_proba: Tensor) -> Tensor:
+        return (1 - self.beta) * (1 - true_class_proba)
+
+
 _RULE_NAMES = ("targets", "smoothing_factor", "needs_teacher")
 _RULES: dict[str, Callable[[], SmoothingRule]] = {
     "none": NoSmoothing,
@@ -440,7 +574,24 @@ _RULES: dict[str, Callable[[], SmoothingRule]] = {
     "ils1": ILS1,
     "ils2": ILS2,
     "ils": ILS,
+    "distillation": SelfDistillation,
+    "bootstrap": SoftBootstrap,
 }
+
+
+def needs_student(rule: Any) -> bool:
+    """Return whether a rule reads the student's own logits; rules without a word about it do not.
+
+    Parameters
+    ----------
+    rule : rule
+        Of this module or a user's own.
+
+    Returns
+    -------
+    bool
+    """
+    return bool(getattr(rule, "needs_student", False))
 
 
 def resolve_rule(smoothing: Any) -> Any:
@@ -448,7 +599,7 @@ def resolve_rule(smoothing: Any) -> Any:
 
     Parameters
     ----------
-    smoothing : {"none", "uniform", "ils1", "ils2", "ils"} or rule
+    smoothing : {"none", "uniform", "ils1", "ils2", "ils", "distillation", "bootstrap"} or rule
         A name stands for the rule with its default parameters.
 
     Returns
@@ -459,7 +610,8 @@ def resolve_rule(smoothing: Any) -> Any:
     Raises
     ------
     InvalidParameterError
-        For an unknown name (the nearest known one is suggested) or an object that is no rule.
+        For an unknown name (the nearest known one is suggested) or an object that is no rule, or one that
+        needs the logits of both the teacher and the student.
 
     Examples
     --------
@@ -479,5 +631,10 @@ def resolve_rule(smoothing: Any) -> Any:
             f"smoothing must be one of {', '.join(map(repr, _RULES))} or a rule object with "
             f"targets(y, teacher_logits, student_logits=None), smoothing_factor(true_class_proba) and "
             f"needs_teacher; got {smoothing!r}."
+        )
+    if smoothing.needs_teacher and needs_student(smoothing):
+        raise InvalidParameterError(
+            f"A rule reads the teacher's logits or the student's: {smoothing!r} has both needs_teacher and "
+            "needs_student."
         )
     return clone(smoothing, safe=False)

@@ -5,7 +5,7 @@ from sklearn.utils.estimator_checks import check_estimator, check_sample_weight_
 
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
 
-RULES = ["none", "uniform", "ils1", "ils2", "ils"]
+RULES = ["none", "uniform", "ils1", "ils2", "ils", "distillation", "bootstrap"]
 SPLITS = [0.2, None]
 # A random split and mini-batches treat a row of weight 2 other than the same row twice.
 EXPECTED = {"check_sample_weight_equivalence_on_dense_data": "a random split and mini-batches"}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -9,7 +10,16 @@ from scipy.special import softmax
 from sklearn.base import clone
 
 from sk_ils._validation import InvalidParameterError
-from sk_ils.smoothing import ILS, ILS1, ILS2, NoSmoothing, UniformSmoothing, resolve_rule
+from sk_ils.smoothing import (
+    ILS,
+    ILS1,
+    ILS2,
+    NoSmoothing,
+    SelfDistillation,
+    SoftBootstrap,
+    UniformSmoothing,
+    resolve_rule,
+)
 
 RULES = [
     NoSmoothing(),
@@ -22,6 +32,11 @@ RULES = [
     ILS2(epsilon=0.5, temperature=1e-3),
     ILS(),
     ILS(shift=0.95, curvature=1.0, max_epsilon=0.5, temperature=0.5),
+    SelfDistillation(),
+    SelfDistillation(weight=1.0, temperature=1e-3),
+    SelfDistillation(weight=0.3, temperature=20.0),
+    SoftBootstrap(),
+    SoftBootstrap(beta=0.1),
 ]
 any_rule = pytest.mark.parametrize("rule", RULES, ids=str)
 
@@ -47,7 +62,7 @@ def instances(draw, dtype=np.float64, limit=1e4, min_classes=2):
 @given(data=st.data())
 def test_rows_are_probability_vectors_for_any_finite_logits(rule, dtype, data):
     y, logits = data.draw(instances(dtype))
-    targets = rule.targets(y, logits)
+    targets = rule.targets(y, logits, logits)
     assert targets.dtype == dtype
     assert targets.shape == logits.shape
     assert (targets >= 0).all()
@@ -59,8 +74,10 @@ def test_rows_are_probability_vectors_for_any_finite_logits(rule, dtype, data):
 @given(data=instances(limit=50.0))
 def test_the_true_class_keeps_exactly_its_share(rule, data):
     y, logits = data
-    kept = rule.targets(y, logits)[np.arange(len(y)), y]
+    kept = rule.targets(y, logits, logits)[np.arange(len(y)), y]
     true_class_proba = softmax(logits, axis=1)[np.arange(len(y)), y]
+    if isinstance(rule, SelfDistillation) and rule.temperature != 1:
+        return  # it has no such share: see test_the_factor_of_distillation_exists_at_temperature_one_only
     expected = 1 - rule.smoothing_factor(true_class_proba)
     if isinstance(rule, UniformSmoothing):
         expected = expected + rule.epsilon / logits.shape[1]
@@ -79,9 +96,9 @@ def test_a_constant_smoothing_factor_leaves_the_true_class_one_minus_it_to_the_l
 @given(data=instances(limit=100.0), constant=st.floats(-1e3, 1e3))
 def test_adding_a_constant_to_a_row_of_logits_changes_nothing(rule, data, constant):
     y, logits = data
-    shifted = rule.targets(y, logits + constant)
+    shifted = rule.targets(y, logits + constant, logits + constant)
     # 1e-13 * 1e3 of round-off in the shifted logits, multiplied by the sharpest temperature, 1e-3
-    np.testing.assert_allclose(shifted, rule.targets(y, logits), atol=1e-7)
+    np.testing.assert_allclose(shifted, rule.targets(y, logits, logits), atol=1e-7)
 
 
 @any_rule
@@ -91,13 +108,16 @@ def test_permuting_the_classes_permutes_the_target(rule, data, seed):
     order = np.random.default_rng(seed).permutation(logits.shape[1])
     position = np.argsort(order)
     np.testing.assert_allclose(
-        rule.targets(position[y], logits[:, order]), rule.targets(y, logits)[:, order], atol=1e-14
+        rule.targets(position[y], logits[:, order], logits[:, order]),
+        rule.targets(y, logits, logits)[:, order],
+        atol=1e-14,
     )
 
 
 @any_rule
 def test_with_two_classes_the_other_class_gets_everything_that_is_smoothed(rule):
-    targets = rule.targets([0, 1], [[3.0, -1.0], [3.0, -1.0]])
+    logits = [[3.0, -1.0], [3.0, -1.0]]
+    targets = rule.targets([0, 1], logits, logits)
     np.testing.assert_allclose(targets[[0, 1], [1, 0]], 1 - targets[[0, 1], [0, 1]])
 
 
@@ -132,6 +152,71 @@ def test_the_quadratic_factor_is_two_sided_and_clipped():
     np.testing.assert_allclose(factor, [0.2, 0.08, 0, 0.08])
 
 
+def test_distillation_by_hand():
+    # softmax of (0, 2 ln 3) / 2 is (1/4, 3/4)
+    targets = SelfDistillation(weight=0.4, temperature=2.0).targets([0], [[0.0, 2 * np.log(3)]])
+    np.testing.assert_allclose(targets, [[0.6 + 0.4 / 4, 0.4 * 3 / 4]], rtol=1e-14)
+
+
+@given(data=instances(limit=30.0), weight=st.floats(0, 1), temperature=st.floats(0.1, 10))
+def test_distillation_goes_from_hard_labels_to_the_teachers_output(data, weight, temperature):
+    y, logits = data
+    onehot, output = np.eye(logits.shape[1])[y], softmax(logits / temperature, axis=1)
+    none, all_, some = (SelfDistillation(w, temperature).targets(y, logits) for w in (0, 1, weight))
+    np.testing.assert_array_equal(none, onehot)
+    np.testing.assert_allclose(all_, output, rtol=1e-10, atol=1e-15)
+    np.testing.assert_allclose(some, (1 - weight) * onehot + weight * output, rtol=1e-10, atol=1e-15)
+
+
+def test_an_infinite_distillation_temperature_is_uniform_smoothing():
+    logits = [[3.0, -1.0, 0.5]]
+    hot = SelfDistillation(weight=0.2, temperature=1e9).targets([1], logits)
+    np.testing.assert_allclose(hot, UniformSmoothing(0.2).targets([1], logits), rtol=1e-8)
+
+
+def test_the_factor_of_distillation_exists_at_temperature_one_only():
+    np.testing.assert_allclose(SelfDistillation(weight=0.4).smoothing_factor([0.0, 0.75, 1.0]), [0.4, 0.1, 0])
+    with pytest.raises(ValueError, match="temperature=1 only, got temperature=2"):
+        SelfDistillation(temperature=2.0).smoothing_factor([0.5])
+    # two teachers with the same p_t = 1/2 and another factor: no function of p_t can give both
+    logits = np.log([[0.5, 0.25, 0.25], [0.5, 0.49, 0.01]])
+    kept = SelfDistillation(temperature=2.0).targets([0, 0], logits)[:, 0]
+    assert abs(kept[0] - kept[1]) > 0.01
+
+
+def test_bootstrap_reads_the_student_and_not_the_teacher():
+    teacher, student = [[9.0, 0.0]], [[0.0, np.log(3)]]
+    targets = SoftBootstrap(beta=0.8).targets([0], teacher, student)
+    np.testing.assert_allclose(targets, [[0.8 + 0.2 / 4, 0.2 * 3 / 4]], rtol=1e-14)
+    with pytest.raises(ValueError, match="SoftBootstrap needs student_logits, got None"):
+        SoftBootstrap().targets([0], teacher)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.needs_teacher], ids=str)
+def test_the_other_rules_do_not_read_the_student(rule):
+    teacher, student = [[1.0, 0.0, -1.0]], [[0.0, 5.0, 1.0]]
+    np.testing.assert_array_equal(rule.targets([0], teacher, student), rule.targets([0], teacher))
+
+
+@given(data=instances(limit=20.0), beta=st.floats(0.01, 1))
+def test_the_gradient_of_bootstrap_is_that_of_the_authors_loss(data, beta):
+    y, logits = torch.as_tensor(data[0]), torch.as_tensor(data[1]).requires_grad_()
+    target = SoftBootstrap(beta).torch_targets(y, logits)
+    loss = torch.nn.functional.cross_entropy(logits, target, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, logits)
+    # Reed et al. 2014, Eq. 6, differentiated by hand: cross-entropy p - t, entropy -p (ln p + H)
+    p = softmax(data[1], axis=1)
+    log_p = data[1] - data[1].max(axis=1, keepdims=True)
+    log_p = log_p - np.log(np.exp(log_p).sum(axis=1, keepdims=True))
+    entropy = -(p * log_p).sum(axis=1, keepdims=True)
+    by_hand = beta * (p - np.eye(p.shape[1])[data[0]]) - (1 - beta) * p * (log_p + entropy)
+    np.testing.assert_allclose(gradient.numpy(), by_hand, rtol=1e-8, atol=1e-12)
+    cross_entropy = -log_p[np.arange(len(p)), data[0]]
+    np.testing.assert_allclose(
+        loss.item(), (beta * cross_entropy + (1 - beta) * entropy[:, 0]).sum(), rtol=1e-9, atol=1e-12
+    )
+
+
 def test_a_rule_without_teacher_takes_size_and_type_from_the_students_logits():
     targets = UniformSmoothing(0.4).targets([2], None, np.zeros((1, 4), np.float32))
     assert targets.dtype == np.float32
@@ -140,7 +225,7 @@ def test_a_rule_without_teacher_takes_size_and_type_from_the_students_logits():
 
 @any_rule
 def test_no_logits_at_all_is_an_error(rule):
-    with pytest.raises(ValueError, match=r"teacher_logits.* None"):
+    with pytest.raises(ValueError, match=r"_logits.* None"):
         rule.targets([0], None)
 
 
@@ -176,12 +261,16 @@ def test_bad_labels_and_logits_are_refused(y, logits, message):
         ILS2(epsilon=1),
         ILS(temperature=-1),
         ILS(shift=-0.1),
+        SelfDistillation(weight=1.1),
+        SelfDistillation(temperature=0.0),
+        SoftBootstrap(beta=0.0),
+        SoftBootstrap(beta=1.1),
     ],
     ids=str,
 )
 def test_parameters_outside_their_range_are_refused_when_used(rule):
     with pytest.raises(InvalidParameterError):
-        rule.targets([0], [[0.0, 1.0]])
+        rule.targets([0], [[0.0, 1.0]], [[0.0, 1.0]])
     with pytest.raises(InvalidParameterError):
         rule.smoothing_factor([0.5])
 
@@ -206,6 +295,8 @@ def test_a_rule_is_cloned_with_its_parameters(rule):
         ("ils1", ILS1()),
         ("ils2", ILS2()),
         ("ils", ILS()),
+        ("distillation", SelfDistillation()),
+        ("bootstrap", SoftBootstrap()),
     ],
 )
 def test_a_name_stands_for_the_rule_with_its_defaults(name, rule):
@@ -221,3 +312,11 @@ def test_an_unknown_name_is_refused_with_the_nearest_one():
 def test_what_is_no_rule_is_refused(smoothing):
     with pytest.raises(InvalidParameterError, match="rule object"):
         resolve_rule(smoothing)
+
+
+def test_a_rule_of_both_teacher_and_student_is_refused():
+    class Both(SoftBootstrap):
+        needs_teacher = True
+
+    with pytest.raises(InvalidParameterError, match="both needs_teacher and needs_student"):
+        resolve_rule(Both())

@@ -24,7 +24,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
 from sk_ils._teachers import _content
-from sk_ils.smoothing import ILS, ILS1, ILS2
+from sk_ils.smoothing import ILS, ILS1, ILS2, SelfDistillation
 from sk_ils.temperature import fit_temperature
 
 
@@ -86,7 +86,9 @@ def test_no_smoothing_equals_the_default_teacher_exactly(student, teacher, table
 
 
 @pytest.mark.parametrize(
-    "smoothing", ["none", "uniform", "ils1", "ils2", "ils", ILS(shift=1.0), PickyRule()], ids=repr
+    "smoothing",
+    ["none", "uniform", "ils1", "ils2", "ils", "distillation", "bootstrap", ILS(shift=1.0), PickyRule()],
+    ids=repr,
 )
 def test_every_rule_trains_a_network_that_beats_the_prior(student, table, smoothing):
     X, y = table
@@ -102,7 +104,12 @@ def test_every_rule_trains_a_network_that_beats_the_prior(student, table, smooth
 def test_a_rule_that_smooths_nothing_gives_the_hard_label_network(student, table):
     X, y = table
     hard = student(smoothing="none").fit(X, y).predict_proba(X)
-    for smoothing in (ILS1(max_epsilon=0.0), ILS2(epsilon=0.0), ILS(curvature=0.0)):
+    for smoothing in (
+        ILS1(max_epsilon=0.0),
+        ILS2(epsilon=0.0),
+        ILS(curvature=0.0),
+        SelfDistillation(weight=0.0),
+    ):
         np.testing.assert_array_equal(student(smoothing=smoothing).fit(X, y).predict_proba(X), hard)
 
 
@@ -141,6 +148,19 @@ def test_any_unfitted_classifier_teaches_and_is_not_changed(student, table, teac
     np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
     again = student(teacher=teacher, teacher_cv=teacher_cv).fit(X, y)
     np.testing.assert_array_equal(clf.predict_proba(X), again.predict_proba(X))
+
+
+@pytest.mark.parametrize("smoothing", ["uniform", "ils2"])
+def test_a_student_as_teacher_smooths_its_labels_too(student, table, smoothing):
+    X, y = table
+    alone = student(smoothing=smoothing, smoothing__epsilon=0.5)
+    # a nested teacher takes the outer one's seed, as every network without a seed of its own does
+    taught = student(teacher=student(smoothing=smoothing, smoothing__epsilon=0.5)).fit(X, y)
+    np.testing.assert_array_equal(taught.teacher_.predict_proba(X), alone.fit(X, y).predict_proba(X))
+    more = student(teacher=student(smoothing=smoothing, smoothing__epsilon=0.5))
+    more.partial_fit(X, y, classes=np.unique(y))
+    alone = student(smoothing=smoothing, smoothing__epsilon=0.5).partial_fit(X, y, classes=np.unique(y))
+    np.testing.assert_array_equal(more.teacher_.predict_proba(X), alone.predict_proba(X))
 
 
 def test_a_teacher_gets_the_training_rows_as_the_user_passed_them(student, table, calls):
@@ -277,12 +297,19 @@ class Jittered(Dataset):
         return self.X_[index] + 0.1 * torch.randn(self.X_.shape[1]), 0
 
 
-@pytest.mark.parametrize("smoothing", ["ils", PickyRule()], ids=repr)
+@pytest.mark.parametrize("smoothing", ["ils", "distillation", PickyRule()], ids=repr)
 def test_asking_in_every_batch_equals_asking_once_where_rows_do_not_change(student, table, smoothing):
     X, y = table
     online = student(smoothing=smoothing, teacher_mode="online").fit(X, y)
     cached = student(smoothing=smoothing).fit(X, y)
     np.testing.assert_allclose(online.predict_proba(X), cached.predict_proba(X), atol=1e-4)
+
+
+def test_targets_off_the_simplex_are_refused_in_every_mode(student, table):
+    X, y = table
+    for mode in ("cached", "online"):
+        with pytest.raises(ValueError, match="no probability vectors"):
+            student(smoothing=PickyRule(amount=1.5), teacher_mode=mode).fit(X, y)
 
 
 def test_teachers_of_every_kind_are_asked_in_every_batch(student, teacher, table):
