@@ -54,7 +54,13 @@ def check_sample_weight(sample_weight: ArrayLike | None, X: Any, **kwargs: Any) 
 
 
 def scorer_name(scorer: Any) -> str | None:
-    """Return the name of the function that a scorer calls, with "neg_" if it flips its sign, else None."""
+    """Return the name of the function that a scorer is or calls, with "neg_" if it flips its sign.
+
+    None for a lambda, and for an object without ``__name__``.
+    """
     function = getattr(scorer, "_score_func", None)
-    name = getattr(function, "__name__", None)
-    return f"neg_{name}" if name is not None and scorer._sign < 0 else name
+    if function is not None:
+        name = getattr(function, "__name__", "")
+        return f"neg_{name}" if name and scorer._sign < 0 else name or None
+    name = getattr(scorer, "__name__", "")
+    return name if name.isidentifier() else None

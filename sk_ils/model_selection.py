@@ -85,6 +85,9 @@ def default_param_grid(prefix: str = "") -> list[dict[str, list[Any]]]:
 class NegCrossEntropyScorer:
     """The negative cross-entropy in nats, for any labels; what ``scoring=None`` stands for."""
 
+    # By which displays know what the score is.
+    __name__: ClassVar[str] = "neg_log_loss"
+
     sample_weight_request: bool | str | None = None
 
     def __call__(self, estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:

@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 
+from sk_ils import SmoothingSearchCV
 from sk_ils.inspection import SearchCell, SearchDisplay
 from sk_ils.smoothing import ILS, ILS1
 
@@ -44,6 +45,14 @@ def made_up(grid, scores, **attributes):
     results |= {f"split{i}_test_score": split for i, split in enumerate(scores.T)}
     assert len(results["params"]) == len(scores)
     return SimpleNamespace(cv_results_=results, **attributes)
+
+
+def my_hits(clf, X, y):
+    return clf.score(X, y)
+
+
+def neg_my_misses(clf, X, y):
+    return clf.score(X, y) - 1
 
 
 def texts_of(display):
@@ -160,6 +169,8 @@ def test_a_loss_is_shown_with_its_own_sign():
         (None, {}, "Score, more is better"),
         ("balanced_accuracy", {}, "Balanced accuracy, more is better"),
         (lambda clf, X, y: clf.score(X, y), {}, "Score, more is better"),
+        (my_hits, {}, "My hits, more is better"),
+        (neg_my_misses, {}, "My misses, less is better"),
         ("accuracy", {"negate_score": True}, "Negative accuracy, less is better"),
         ("accuracy", {"score_name": "Hits"}, "Hits, more is better"),
         ("neg_brier_score", {}, "Brier score, less is better"),
@@ -381,6 +392,22 @@ def test_arguments_that_make_no_sense_are_refused(svc_search, arguments, message
     with pytest.raises(ValueError, match="No candidate has a__p and b__p"):
         SearchDisplay.from_search(made_up([{"a__p": [1]}, {"b__p": [2]}], [[1], [2]]), "a__p", "b__p")
     assert not plt.get_fignums()
+
+
+def test_our_search_is_shown_in_nats(student, table):
+    grid = [
+        {"net__smoothing": ["none"]},
+        {"net__smoothing": ["uniform", "ils2"], "net__smoothing__epsilon": [0.1, 0.3]},
+    ]
+    pipe = Pipeline([("scale", StandardScaler()), ("net", student(max_epochs=2))])
+    search = SmoothingSearchCV(pipe, grid, cv=2).fit(*table)
+    display = SearchDisplay.from_search(search, "smoothing", "epsilon")
+    assert display.score_label == "Cross-entropy (nats)"
+    frame = display.frame()
+    assert list(frame["net__smoothing"]) == ["uniform", "uniform", "ils2", "ils2"]
+    np.testing.assert_array_equal(frame["mean_score"], -search.cv_results_["mean_test_score"][1:])
+    lines = SearchDisplay.from_search(search, "smoothing__epsilon")
+    assert legend_texts(lines.ax_) == ["smoothing=uniform", "smoothing=ils2"]
 
 
 def test_other_searches_with_the_same_results_will_do():
