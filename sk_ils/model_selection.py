@@ -84,6 +84,9 @@ def default_param_grid(prefix: str = "") -> list[dict[str, list[Any]]]:
 class NegCrossEntropyScorer:
     """The negative cross-entropy in nats, for any labels; what ``scoring=None`` stands for."""
 
+    # By which displays know what the score is.
+    __name__: ClassVar[str] = "neg_log_loss"
+
     def __call__(self, estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log-probability of the true class; greater is better, 0 at most."""
         proba, classes, labels = estimator.predict_proba(X), estimator.classes_, np.asarray(y)
