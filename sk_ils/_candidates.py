@@ -12,7 +12,8 @@ from sklearn.utils.metadata_routing import get_routing_for_object, process_routi
 from torch.utils.data import Subset
 
 from sk_ils._inputs import is_dataset
-from sk_ils._stacked import Candidate, affordable_size, part_of, train_stacked, why_not_stackable
+from sk_ils._stackable import affordable_size, why_not_stackable
+from sk_ils._stacked import Candidate, part_of, train_stacked
 from sk_ils._task import Task, make_task
 from sk_ils._teachers import TeacherView
 from sk_ils._training import draw_seed, seeded

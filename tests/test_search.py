@@ -18,7 +18,7 @@ from skorch.callbacks import EpochScoring
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from sk_ils import SmoothingSearchCV, _stacked
+from sk_ils import SmoothingSearchCV, _stack, _stackable, _stacked
 from sk_ils._inputs import is_dataset
 from sk_ils.metrics import CalibrationScorer
 from sk_ils.model_selection import default_param_grid
@@ -242,7 +242,7 @@ def test_free_memory_bounds_the_stack(table, student, monkeypatch):
         return train_at_once(net, chunk, *args)
 
     monkeypatch.setattr(_stacked, "_train_at_once", noted)
-    monkeypatch.setattr(_stacked, "_free_memory", lambda: 200_000)
+    monkeypatch.setattr(_stackable, "_free_memory", lambda: 200_000)
     SmoothingSearchCV(student(), GRID, cv=3, refit=False).fit(*table)
     assert 1 <= max(sizes) < 14
 
@@ -358,7 +358,7 @@ def test_search_without_any_score_raises(table, student):
 
 def test_ctrl_c_ends_the_search_and_leaves_it_unfitted(table, student, monkeypatch):
     search = SmoothingSearchCV(student(), SMALL, cv=2).fit(*table)
-    valid_epoch = _stacked._Stack.valid_epoch
+    valid_epoch = _stack.Stack.valid_epoch
     calls = []
 
     def interrupted(self, batches):
@@ -367,7 +367,7 @@ def test_ctrl_c_ends_the_search_and_leaves_it_unfitted(table, student, monkeypat
             raise KeyboardInterrupt
         return valid_epoch(self, batches)
 
-    monkeypatch.setattr(_stacked._Stack, "valid_epoch", interrupted)
+    monkeypatch.setattr(_stack.Stack, "valid_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         search.fit(*table)
     assert not hasattr(search, "cv_results_")
