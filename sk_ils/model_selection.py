@@ -2,7 +2,6 @@
 
 import time
 import warnings
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -11,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import indexable
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from sk_ils._candidates import classifier_of, pipeline_metadata, prefix_of, with_seed
 from sk_ils._evaluation import Evaluation
@@ -81,14 +81,11 @@ def default_param_grid(prefix: str = "") -> list[dict[str, list[Any]]]:
     return [{prefix + name: list(values) for name, values in grid.items()} for grid in _DEFAULT_GRID]
 
 
-@dataclass
 class NegCrossEntropyScorer:
     """The negative cross-entropy in nats, for any labels; what ``scoring=None`` stands for."""
 
     # By which displays know what the score is.
     __name__: ClassVar[str] = "neg_log_loss"
-
-    sample_weight_request: bool | str | None = None
 
     def __call__(self, estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log-probability of the true class; greater is better, 0 at most."""
@@ -100,6 +97,12 @@ class NegCrossEntropyScorer:
         log_proba = np.log(np.maximum(true, np.finfo(proba.dtype).eps))
         weights = None if sample_weight is None else np.asarray(sample_weight)
         return float(np.average(log_proba, weights=weights))
+
+    def get_metadata_routing(self) -> MetadataRequest:
+        """Return that weights of fit weigh the score, too."""
+        request = MetadataRequest(owner=self)
+        request.score.add_request(param="sample_weight", alias=True)
+        return request
 
 
 class SmoothingSearchCV(BaseSearchCV):
