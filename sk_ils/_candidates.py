@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,7 +12,8 @@ from sklearn.utils.metadata_routing import get_routing_for_object, process_routi
 from torch.utils.data import Subset
 
 from sk_ils._inputs import is_dataset
-from sk_ils._stacked import Candidate, train_stacked, why_not_stackable
+from sk_ils._stackable import affordable_size, why_not_stackable
+from sk_ils._stacked import Candidate, part_of, train_stacked
 from sk_ils._task import Task, make_task
 from sk_ils._teachers import TeacherView
 from sk_ils._training import draw_seed, seeded
@@ -210,7 +211,7 @@ def fit_candidates(
     Yields
     ------
     Outcome
-        One of each candidate; the failed ones first, the others in order, fitted just before they come.
+        One of each candidate, fitted just before it comes; in order, but that failed ones may come earlier.
     """
     unknown = sorted(set(metadata) - set(_METADATA))
     if unknown:
@@ -229,12 +230,41 @@ def fit_candidates(
         )
         net.classes_inferred_ = task.classes
         teacher = _SharedTeacher(net, task, metadata.get("teacher_proba"))
+    stacked = len(smoothing) > 1
+    if stacked and (reason := why_not_stackable(net, task)) is not None:
+        on_refusal(reason)
+        stacked = False
+    size = (max_parallel or affordable_size(net, task)) if stacked else 1
+    for start in range(0, len(smoothing), size):
+        part = smoothing[start : start + size]
+        share = part_of(progress, len(part) / len(smoothing))
+        for outcome in _fit_part(net, part, task, teacher, share, stacked=stacked):
+            yield replace(outcome, position=start + outcome.position)
+
+
+def _fit_part(
+    net: InstanceSmoothedClassifier,
+    smoothing: list[Parameters],
+    task: Task,
+    teacher: "_SharedTeacher",
+    progress: Progress,
+    *,
+    stacked: bool,
+) -> Iterator[Outcome]:
+    """Build and fit the candidates of one stack, or one alone."""
+    with net._on_device(), seeded(task.seed, net.device):
         built = [_build(net, params, task, teacher) for params in smoothing]
+    good = []
     for position, candidate in enumerate(built):
-        if isinstance(candidate, Exception):
+        if isinstance(candidate, Candidate):
+            good.append((position, candidate))
+        else:
             yield Outcome(position, None, candidate)
-    good = [(position, c) for position, c in enumerate(built) if isinstance(c, Candidate)]
-    errors = _train(net, [candidate for _, candidate in good], task, max_parallel, progress, on_refusal)
+    candidates = [candidate for _, candidate in good]
+    if stacked and candidates:
+        errors = train_stacked(net, candidates, task, progress)
+    else:
+        errors = (_train_alone(candidate, task, progress) for candidate in candidates)
     for (position, candidate), error in zip(good, errors, strict=True):
         yield Outcome(position, None if error else candidate.net, error)
 
@@ -274,30 +304,12 @@ def _build(
         return error
 
 
-def _train(
-    net: InstanceSmoothedClassifier,
-    candidates: list[Candidate],
-    task: Task,
-    max_parallel: int | None,
-    progress: Progress,
-    on_refusal: Callable[[str], None],
-) -> Iterator[Exception | None]:
-    if len(candidates) > 1:
-        reason = why_not_stackable(net, task)
-        if reason is None:
-            yield from train_stacked(net, candidates, task, max_parallel=max_parallel, progress=progress)
-            return
-        on_refusal(reason)
-    for candidate in candidates:
-        yield _train_alone(candidate, task)
-        progress(1 / len(candidates))
-
-
-def _train_alone(candidate: Candidate, task: Task) -> Exception | None:
+def _train_alone(candidate: Candidate, task: Task, progress: Progress) -> Exception | None:
     net = candidate.net
     try:
         with net._forgetting_on_error(), net._on_device():
             net._train(candidate.rows, task.valid, seed=task.seed, y=task.y[task.train_index])
     except Exception as error:
         return error
+    progress(1.0)
     return None

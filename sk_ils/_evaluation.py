@@ -202,7 +202,7 @@ class _Clock:
 
 
 def _progress_bar(total: int, verbose: int) -> Any:
-    bar_format = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} epochs [{elapsed}<{remaining}]"
+    bar_format = "{desc}{percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} epochs [{elapsed}<{remaining}]"
     return tqdm(total=total, disable=not verbose, bar_format=bar_format)
 
 

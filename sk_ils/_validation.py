@@ -39,6 +39,7 @@ __all__ = [
     "routing_enabled",
     "safe_indexing",
     "score_estimator",
+    "scorer_name",
     "validate_parameter_constraints",
     "warn_or_raise_about_fit_failures",
 ]
@@ -50,3 +51,16 @@ def check_sample_weight(sample_weight: ArrayLike | None, X: Any, **kwargs: Any) 
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weight
+
+
+def scorer_name(scorer: Any) -> str | None:
+    """Return the name of the function that a scorer is or calls, with "neg_" if it flips its sign.
+
+    None for a lambda, and for an object without ``__name__``.
+    """
+    function = getattr(scorer, "_score_func", None)
+    if function is not None:
+        name = getattr(function, "__name__", "")
+        return f"neg_{name}" if name and scorer._sign < 0 else name or None
+    name = getattr(scorer, "__name__", "")
+    return name if name.isidentifier() else None

@@ -2,7 +2,6 @@
 
 import time
 import warnings
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -11,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import indexable
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from sk_ils._candidates import classifier_of, pipeline_metadata, prefix_of, with_seed
 from sk_ils._evaluation import Evaluation
@@ -81,11 +81,11 @@ def default_param_grid(prefix: str = "") -> list[dict[str, list[Any]]]:
     return [{prefix + name: list(values) for name, values in grid.items()} for grid in _DEFAULT_GRID]
 
 
-@dataclass
 class NegCrossEntropyScorer:
     """The negative cross-entropy in nats, for any labels; what ``scoring=None`` stands for."""
 
-    sample_weight_request: bool | str | None = None
+    # By which displays know what the score is.
+    __name__: ClassVar[str] = "neg_log_loss"
 
     def __call__(self, estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log-probability of the true class; greater is better, 0 at most."""
@@ -97,6 +97,12 @@ class NegCrossEntropyScorer:
         log_proba = np.log(np.maximum(true, np.finfo(proba.dtype).eps))
         weights = None if sample_weight is None else np.asarray(sample_weight)
         return float(np.average(log_proba, weights=weights))
+
+    def get_metadata_routing(self) -> MetadataRequest:
+        """Return that weights of fit weigh the score, too."""
+        request = MetadataRequest(owner=self)
+        request.score.add_request(param="sample_weight", alias=True)
+        return request
 
 
 class SmoothingSearchCV(BaseSearchCV):
@@ -249,12 +255,7 @@ class SmoothingSearchCV(BaseSearchCV):
         KeyboardInterrupt
             At Ctrl-C: the search ends, and is not fitted.
         """
-        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
-            delattr(self, name)
-        constraints = {name: list(kinds) for name, kinds in self._parameter_constraints.items()}
-        validate_parameter_constraints(
-            constraints, {name: getattr(self, name) for name in constraints}, type(self).__name__
-        )
+        self._forget_and_check()
         seed = draw_seed(classifier_of(self.estimator).random_state)
         base = with_seed(clone(self.estimator), seed)
         scorers, refit_metric = self._get_scorers()
@@ -264,12 +265,10 @@ class SmoothingSearchCV(BaseSearchCV):
         metadata = dict(routed.estimator.fit)
         if not routing_enabled() and params.get("groups") is not None:
             metadata["groups"] = params["groups"]
-        splitter = check_cv(self.cv, y, classifier=True)
-        splits = list(splitter.split(X, y, **routed.splitter.split))
-        grid = default_param_grid(prefix_of(base)) if self.param_grid is None else self.param_grid
-        candidates = list(ParameterGrid(grid))
+        splits = list(check_cv(self.cv, y, classifier=True).split(X, y, **routed.splitter.split))
         self._warn_of_absent_classes(y, splits)
-        evaluation = Evaluation(
+        candidates = self._candidates(base)
+        out = Evaluation(
             base,
             candidates,
             seed=seed,
@@ -280,26 +279,28 @@ class SmoothingSearchCV(BaseSearchCV):
             error_score=self.error_score,
             return_train_score=self.return_train_score,
             verbose=self.verbose,
-        )
-        out = evaluation.run(X, y, splits)
+        ).run(X, y, splits)
         results = self._results(out, candidates, len(splits))
-        self.multimetric_ = isinstance(out[0]["test_scores"], dict)
-        if callable(self.scoring) and self.multimetric_:
-            self._check_refit_for_multimetric(out[0]["test_scores"])
-            refit_metric = self.refit
-        if self.refit or not self.multimetric_:
-            self._note_best(results, refit_metric)
+        self._choose(results, refit_metric, out[0]["test_scores"])
         if self.refit:
-            self._refit(
-                with_seed(clone(base).set_params(**clone(self.best_params_, safe=False)), seed),
-                X,
-                y,
-                metadata,
-            )
+            best = clone(base).set_params(**clone(self.best_params_, safe=False))
+            self._refit(with_seed(best, seed), X, y, metadata)
         self.scorer_ = getattr(scorers, "_scorers", scorers)
         self.n_splits_ = len(splits)
         self.cv_results_ = results
         return self
+
+    def _forget_and_check(self) -> None:
+        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
+            delattr(self, name)
+        names = self._parameter_constraints
+        validate_parameter_constraints(
+            names, {name: getattr(self, name) for name in names}, type(self).__name__
+        )
+
+    def _candidates(self, base: Any) -> list[dict[str, Any]]:
+        grid = default_param_grid(prefix_of(base)) if self.param_grid is None else self.param_grid
+        return list(ParameterGrid(grid))
 
     def _get_scorers(self) -> tuple[Any, Any]:
         if self.scoring is None:
@@ -334,7 +335,15 @@ class SmoothingSearchCV(BaseSearchCV):
                 )
         return results
 
-    def _note_best(self, results: dict[str, Any], refit_metric: Any) -> None:
+    def _choose(self, results: dict[str, Any], refit_metric: Any, first_scores: Any) -> None:
+        """Note the best candidate, as far as `refit` says which one that is."""
+        self.multimetric_ = isinstance(first_scores, dict)
+        if callable(self.scoring) and self.multimetric_:
+            # Only now is known which scores the callable gives.
+            self._check_refit_for_multimetric(first_scores)
+            refit_metric = self.refit
+        if self.multimetric_ and not self.refit:
+            return
         self.best_index_ = self._select_best_index(self.refit, refit_metric, results)
         if not callable(self.refit):
             self.best_score_ = results[f"mean_test_{refit_metric}"][self.best_index_]
