@@ -6,8 +6,9 @@
     python benchmarks/real_data_report.py
 
 DIR holds the folders ``pmlb`` and ``fashion-mnist``; without ``--data-dir`` the sets come from OpenML.
-Results go to ``benchmarks/results/real_data``, one CSV for each set, seed by seed: a run can be interrupted
-and goes on where it was, and two processes can take different sets. The report reads these files only.
+Results go to ``benchmarks/results/real_data``, one CSV of the methods and one of all candidates for each set,
+seed by seed: a run can be interrupted and goes on where it was, and two processes can take different sets. The
+report reads these files only.
 
 The protocol, fixed before anything was run:
 
@@ -23,8 +24,8 @@ The protocol, fixed before anything was run:
 * Each method's parameters are chosen on two folds of the training part by cross-entropy: the raw form of a
   method ("ILS") by that of the network's own probabilities, the scaled form ("ILS +T") by that after
   temperature scaling. Two folds score every row once at the price of one fit on all; more would cost seeds.
-  Numbers of candidates: LS 5, ILS1 9, ILS2 10, ILS 18, cLS 5, self-distillation 9, soft bootstrap 4, Beta
-  smoothing 4; hard labels have nothing to choose.
+  Numbers of candidates: LS 5, ILS1 9, ILS2 15, ILS 18, cLS 5, self-distillation 9, soft bootstrap 4, Beta
+  smoothing 3; hard labels have nothing to choose.
 * The winners are trained on the whole training part, and tested once: the scaled form of a method at its
   temperature, the raw form at temperature 1.
 * The deep ensemble has five plain networks with different seeds and a common hold-out; "+T" is one
@@ -116,11 +117,11 @@ def chosen_before(name, seed, options):
 
 
 def rows_of_seed(name, seed, options):
-    """Return the results of the methods, or of the variants, for one seed of a set."""
+    """Return the results of the methods or the variants for one seed of a set, and of all candidates."""
     split, network = load_split(name, seed, options), network_of(name, options)
     common = {"seed": seed, "n_splits": options.cv}
     if options.variants:
-        return variant_rows(split, network, chosen_before(name, seed, options), **common)
+        return variant_rows(split, network, chosen_before(name, seed, options), **common), []
     return method_rows(split, network, **common, scale=name not in IMAGES)
 
 
@@ -129,10 +130,14 @@ def run(options):
     for name in options.tables or HALVES[options.half]:
         file = f"{name}_variants" if options.variants else name
         store = Store(options.results / f"{file}.csv", settings_of(options))
+        candidates = Store(options.results / f"{name}_candidates.csv", settings_of(options))
         for seed in sorted(set(range(options.seeds)) - store.seeds()):
             start = perf_counter()
-            rows = rows_of_seed(name, seed, options)
-            store.add([{"table": name, "seed": seed, **row} for row in rows], command_line())
+            rows, settings = rows_of_seed(name, seed, options)
+            marked = {"table": name, "seed": seed}
+            if settings and seed not in candidates.seeds():
+                candidates.add([marked | row for row in settings], command_line())
+            store.add([marked | row for row in rows], command_line())
             print(f"{file} seed {seed}: {len(rows)} rows, {perf_counter() - start:.0f} s", flush=True)
 
 

@@ -31,10 +31,11 @@ from sk_ils.smoothing import (
 )
 from sk_ils.temperature import fit_temperature, log_softmax
 
-#: The paper's smoothing factors. P1 reaches lower than its grid, for teachers less certain than on CIFAR.
-EPSILONS = (0.01, 0.05, 0.1, 0.15, 0.2)
+#: As the paper's grids, and beyond: to larger smoothing factors, and to a lower P1 for less certain teachers.
+EPSILONS = (0.01, 0.05, 0.1, 0.2, 0.3)
 SHIFTS, CURVATURES, TEMPERATURES = (0.7, 0.85, 1.0), (0.5, 1.0, 2.0), (1.0, 4.0)
-TEACHER_FOLDS = 5
+ILS2_TEMPERATURES = (1.0, 3.0, 9.0)
+TEACHER_FOLDS = 3
 N_MEMBERS = 5
 
 #: Name, in the paper's words, of each method that is a rule.
@@ -55,7 +56,7 @@ FORMS = {"": "raw", " +T": "scaled"}
 
 def ils2_candidates():
     """Return the rules ILS2 is chosen from."""
-    return [ILS2(epsilon=e, temperature=T) for e in EPSILONS for T in TEMPERATURES]
+    return [ILS2(epsilon=e, temperature=T) for e in EPSILONS for T in ILS2_TEMPERATURES]
 
 
 def ils_candidates():
@@ -66,7 +67,7 @@ def ils_candidates():
 
 
 def candidates():
-    """Return the parameter grid with the candidates of all rules: 56 with a common teacher and 5 of cLS."""
+    """Return the parameter grid with the candidates of all rules: 61 with a common teacher and 5 of cLS."""
     rules = [
         NoSmoothing(),
         *(UniformSmoothing(epsilon=e) for e in EPSILONS),
@@ -80,8 +81,11 @@ def candidates():
     return [{"net__smoothing": rules}, {"net__smoothing": by_class, "net__teacher_cv": [TEACHER_FOLDS]}]
 
 
-#: Mean smoothing factors from .03 to .15.
-BETA_GRID = {"net__concentration": [3.0, 9.0], "net__weight": [0.3, 0.6]}
+#: Mean smoothing factors of .03, .06 and .15.
+BETA_GRID = [
+    {"net__concentration": [9.0], "net__weight": [0.3, 0.6]},
+    {"net__concentration": [3.0], "net__weight": [0.6]},
+]
 
 
 def model_of(net, *, scale=True):
@@ -150,7 +154,7 @@ def parameters_of(text):
 
 
 def row_of(method, params, metrics, **others):
-    """Return one row of results."""
+    """Return one row of results; `others` are columns that not every row has."""
     return {"method": method, "params": params, **{name: metrics[name] for name in METRICS}, **others}
 
 
@@ -202,36 +206,65 @@ def select(split, model, grid, cv, name_of=name_of):
 def evaluate(split, model, chosen):
     """Train the chosen candidates on the training part, all at once, and return their rows of test metrics.
 
-    A search over a single "fold", training part against test part: nothing is selected by it.
+    Parameters
+    ----------
+    split : Split
+    model : pipeline
+    chosen : dict
+        {(method, suffix): parameters}, as `winners` returns them.
     """
     distinct = {}
     for (method, suffix), params in chosen.items():
         distinct.setdefault((method, described(params)), (params, []))[1].append(suffix)
-    n_train, n_test = len(split.y_train), len(split.y_test)
-    fold = np.arange(n_train), np.arange(n_train, n_train + n_test)
-    search = SmoothingSearchCV(
-        model,
-        [{name: [value] for name, value in params.items()} for params, _ in distinct.values()],
-        cv=[fold],
-        scoring=scores_on_test,
-        refit=False,
-    )
-    search.fit(np.concatenate([split.X_train, split.X_test]), np.concatenate([split.y_train, split.y_test]))
-    scores = {
-        name.removeprefix("mean_test_"): values
-        for name, values in search.cv_results_.items()
-        if name.startswith("mean_test_")
-    }
+    scores = tested(split, model, [params for params, _ in distinct.values()])
     rows = []
-    for index, ((method, _), (params, suffixes)) in enumerate(distinct.items()):
-        own = {name: values[index] for name, values in scores.items()}
+    for (method, _), (params, suffixes), own in zip(distinct, distinct.values(), scores, strict=True):
         rows += rows_of_scores(method, params, own, suffixes)
     return rows
 
 
+def tested(split, model, candidates):
+    """Return the test scores of each candidate, all trained on the training part at once.
+
+    A search over a single "fold", training part against test part: nothing is selected by it.
+    """
+    n_train, n_test = len(split.y_train), len(split.y_test)
+    search = SmoothingSearchCV(
+        model,
+        [{name: [value] for name, value in params.items()} for params in candidates],
+        cv=[(np.arange(n_train), np.arange(n_train, n_train + n_test))],
+        scoring=scores_on_test,
+        refit=False,
+    )
+    search.fit(np.concatenate([split.X_train, split.X_test]), np.concatenate([split.y_train, split.y_test]))
+    prefix = "mean_test_"
+    columns = {n.removeprefix(prefix): v for n, v in search.cv_results_.items() if n.startswith(prefix)}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
 def smoothing_rows(split, model, cv):
-    """Return the rows of all methods that are rules."""
-    return evaluate(split, model, select(split, model, candidates(), cv))
+    """Return the rows of all methods that are rules, and those of the scaled form of every candidate.
+
+    All candidates are tested, not just the winners: the second kind of rows tells what a fixed setting, or
+    a search of several rules, would have given. No row of a method is chosen by it.
+    """
+    search = SmoothingSearchCV(model, candidates(), cv=cv, scoring=neg_cross_entropies, refit=False)
+    search.fit(split.X_train, split.y_train)
+    every = search.cv_results_["params"]
+    scores = {described(params): own for params, own in zip(every, tested(split, model, every), strict=True)}
+    chosen = [
+        row
+        for (method, suffix), params in winners(search).items()
+        for row in rows_of_scores(method, params, scores[described(params)], [suffix])
+    ]
+    settings = [
+        row
+        for params, cv_score in zip(every, search.cv_results_["mean_test_scaled"], strict=True)
+        for row in rows_of_scores(
+            name_of(params), params, scores[described(params)], [" +T"], cv_cross_entropy=-cv_score
+        )
+    ]
+    return chosen, settings
 
 
 def beta_rows(split, model, cv):
@@ -294,7 +327,7 @@ def member_seeds(seed):
 
 
 def method_rows(split, network, *, seed, n_splits, scale):
-    """Return the rows of all methods for one split of a table.
+    """Return the rows of all methods for one split of a table, and those of every candidate.
 
     Parameters
     ----------
@@ -311,8 +344,5 @@ def method_rows(split, network, *, seed, n_splits, scale):
     model = model_of(InstanceSmoothedClassifier(**network, random_state=seed), scale=scale)
     beta = model_of(BetaSmoothedClassifier(**network, random_state=seed), scale=scale)
     cv = inner_folds(n_splits, seed)
-    return [
-        *smoothing_rows(split, model, cv),
-        *beta_rows(split, beta, cv),
-        *ensemble_rows(split, model, seed),
-    ]
+    chosen, settings = smoothing_rows(split, model, cv)
+    return [*chosen, *beta_rows(split, beta, cv), *ensemble_rows(split, model, seed)], settings

@@ -21,6 +21,7 @@ COLUMNS = (
     "cwece",
     "temperature",
     "seconds",
+    "cv_cross_entropy",
 )
 _PACKAGES = ("numpy", "scikit-learn", "torch", "skorch")
 

@@ -64,7 +64,7 @@ def test_a_split_shares_no_row_and_keeps_its_limits(table):
 
 def test_every_candidate_comes_back_from_its_text():
     candidates = list(ParameterGrid(methods.candidates()))
-    assert len(candidates) == 61
+    assert len(candidates) == 66
     for params in candidates:
         back = methods.parameters_of(methods.described(params))
         assert back.keys() == params.keys()
