@@ -10,6 +10,7 @@ __version__ = "0.1.0.dev0"
 
 _MODULE_OF: dict[str, str] = {
     "InstanceSmoothedClassifier": "classifiers",
+    "SmoothingSearchCV": "model_selection",
     "TeacherClassifier": "classifiers",
 }
 

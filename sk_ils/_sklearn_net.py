@@ -96,9 +96,9 @@ class SklearnNet(NeuralNetClassifier):
     # --- parameters -----------------------------------------------------------------------------------
 
     def _get_param_names(self) -> list[str]:
-        signature = inspect.signature(type(self).__init__).parameters.values()
-        named = [p.name for p in signature if p.name != "self" and p.kind is not p.VAR_KEYWORD]
-        return named + sorted(name for name in self._params_to_validate if name in vars(self))
+        return _named_parameters(type(self)) + sorted(
+            name for name in self._params_to_validate if name in vars(self)
+        )
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return parameters by name, with those of callbacks and nested estimators if `deep`.
@@ -269,6 +269,22 @@ class SklearnNet(NeuralNetClassifier):
         """
         with self._on_device():
             super().load_params(*args, **kwargs)
+
+
+def _named_parameters(net: type) -> list[str]:
+    """Return the parameters of a net's __init__, and of those that its **kwargs go on to.
+
+    A user's subclass with one parameter more need not repeat ours; scikit-learn's clone would drop what it
+    does not see.
+    """
+    named: dict[str, None] = {}
+    for cls in net.__mro__:
+        if "__init__" in vars(cls):
+            parameters = list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
+            named |= dict.fromkeys(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
+            if cls is SklearnNet or all(p.kind is not p.VAR_KEYWORD for p in parameters):
+                break
+    return list(named)
 
 
 def _refuse_fixed(owner: str, kwargs: dict[str, Any]) -> None:

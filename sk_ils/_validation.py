@@ -3,7 +3,18 @@
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.model_selection._validation import (
+    _insert_error_scores as insert_error_scores,
+)
+from sklearn.model_selection._validation import (
+    _score as score_estimator,
+)
+from sklearn.model_selection._validation import (
+    _warn_or_raise_about_fit_failures as warn_or_raise_about_fit_failures,
+)
 from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils._metadata_requests import _routing_enabled as routing_enabled
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -12,17 +23,25 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils.validation import _check_method_params as check_method_params
 from sklearn.utils.validation import _check_sample_weight
 
 __all__ = [
+    "BaseSearchCV",
     "HasMethods",
     "Interval",
     "InvalidParameterError",
     "Options",
     "StrOptions",
+    "check_method_params",
     "check_sample_weight",
+    "insert_error_scores",
+    "routing_enabled",
     "safe_indexing",
+    "score_estimator",
+    "scorer_name",
     "validate_parameter_constraints",
+    "warn_or_raise_about_fit_failures",
 ]
 
 
@@ -32,3 +51,16 @@ def check_sample_weight(sample_weight: ArrayLike | None, X: Any, **kwargs: Any) 
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weight
+
+
+def scorer_name(scorer: Any) -> str | None:
+    """Return the name of the function that a scorer is or calls, with "neg_" if it flips its sign.
+
+    None for a lambda, and for an object without ``__name__``.
+    """
+    function = getattr(scorer, "_score_func", None)
+    if function is not None:
+        name = getattr(function, "__name__", "")
+        return f"neg_{name}" if name and scorer._sign < 0 else name or None
+    name = getattr(scorer, "__name__", "")
+    return name if name.isidentifier() else None

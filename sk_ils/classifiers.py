@@ -522,23 +522,29 @@ class InstanceSmoothedClassifier(CalibratedNet):
 
     def _training_rows(self, task: Task, teacher_proba: Any = None) -> Rows:
         self.smoothing_ = resolve_rule(self.smoothing)
+        proba = self._checked_teacher_proba(task, teacher_proba)
+        return self._smoothed(
+            task, self._teacher_view(task, proba) if self.smoothing_.needs_teacher else None
+        )
+
+    def _smoothed(self, task: Task, view: TeacherView | None) -> Rows:
+        """Return the training rows as the rule smooths them, with the teacher's view if it needs one."""
         self.teacher_, self.teacher_temperature_ = None, 1.0
-        view = self._teacher_view(task, teacher_proba)
         if view is not None:
             self.teacher_, self.teacher_temperature_ = view.estimator, view.temperature
         return self._softened(task.train, None if view is None else view.logits)
 
-    def _teacher_view(self, task: Task, teacher_proba: Any) -> TeacherView | None:
-        """Return what the teacher says of the training rows, None if the rule does not ask."""
-        proba = None
-        if teacher_proba is not None:
-            proba = check_probabilities(teacher_proba, len(task.y), len(task.classes))
-            if self.teacher is not None or self.teacher_mode == "online":
-                raise ValueError(
-                    'teacher_proba replaces the teacher: leave teacher=None and teacher_mode="cached".'
-                )
-        if not self.smoothing_.needs_teacher:
+    def _checked_teacher_proba(self, task: Task, teacher_proba: Any) -> NDArray[np.floating] | None:
+        if teacher_proba is None:
             return None
+        if self.teacher is not None or self.teacher_mode == "online":
+            raise ValueError(
+                'teacher_proba replaces the teacher: leave teacher=None and teacher_mode="cached".'
+            )
+        return check_probabilities(teacher_proba, len(task.y), len(task.classes))
+
+    def _teacher_view(self, task: Task, proba: NDArray[np.floating] | None) -> TeacherView:
+        """Return what the teacher, or `teacher_proba` in its place, says of the training rows."""
         if proba is not None:
             return TeacherView(None, log_probabilities(proba[task.train_index]), 1.0)
         teacher = self._default_teacher() if self.teacher is None else self.teacher

@@ -38,6 +38,15 @@ _MIN_BLOCK = 32
 class NonFiniteLossError(ArithmeticError, ValueError):
     """The training or validation loss became NaN or infinite."""
 
+    @classmethod
+    def of(cls, prefix: str, *, epoch: int, loss: float, lr: float) -> Self:
+        """Return the error for a "train" or "valid" loss in an epoch, counted from 1."""
+        return cls(
+            f"The {prefix} loss of epoch {epoch} is {loss}. Lower lr (now {lr}), scale the features (for "
+            "example with StandardScaler), or clip gradients (skorch's GradientNormClipping). The estimator "
+            "is left unfitted."
+        )
+
 
 class CalibratedNet(SklearnNet):
     """Base class; see :class:`sk_ils.TeacherClassifier` for the parameters."""
@@ -178,11 +187,7 @@ class CalibratedNet(SklearnNet):
         the temperature stays.
         """
         with seeded(seed, self.device):
-            if not self.initialized_:
-                self.initialize()
-                self.temperature_ = 1.0
-            self._batch_order = torch.Generator().manual_seed(seed + len(self.history))
-            self._module_device = self._device()
+            self._begin_training(seed)
             self._gradients_heard = self._hears("on_grad_computed")
             train = self._resident(train)
             valid = None if valid is None else self._resident(valid)
@@ -192,6 +197,14 @@ class CalibratedNet(SklearnNet):
             del self._batch_order
             if valid is not None and self.temperature_scaling:
                 self.temperature_ = self._temperature_on(valid)
+
+    def _begin_training(self, seed: int) -> None:
+        """Build the network unless it is built, and start the order of the rows, in a seeded context."""
+        if not self.initialized_:
+            self.initialize()
+            self.temperature_ = 1.0
+        self._batch_order: torch.Generator = torch.Generator().manual_seed(seed + len(self.history))
+        self._module_device = self._device()
 
     def _temperature_on(self, rows: Rows) -> float:
         """Return the temperature that calibrates the network's raw logits on held-out rows."""
@@ -283,11 +296,7 @@ class CalibratedNet(SklearnNet):
         self.history.record(f"{prefix}_batch_count", len(records))
         loss = weighted_mean(records, prefix)
         if not math.isfinite(loss):
-            raise NonFiniteLossError(
-                f"The {prefix} loss of epoch {len(self.history)} is {loss}. Lower lr (now {self.lr}), scale "
-                "the features (for example with StandardScaler), or clip gradients (skorch's "
-                "GradientNormClipping). The estimator is left unfitted."
-            )
+            raise NonFiniteLossError.of(prefix, epoch=len(self.history), loss=loss, lr=self.lr)
         return loss
 
     def _set_training(self, training: bool = True) -> None:

@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import EpochScoring
 from torch.utils.data import TensorDataset
 
+from sk_ils import SmoothingSearchCV
 from sk_ils import net as net_module
 from sk_ils.inspection import ReliabilityDisplay, SmoothingCurveDisplay
 from sk_ils.metrics import (
@@ -178,3 +179,39 @@ def test_a_module_with_dropout_repeats_itself_with_the_same_seed(teacher, table)
 
     first, second = (teacher(module=DropoutNet, device="cuda").fit(X, y).predict_proba(X) for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"patience": 2, "max_epochs": 25, "lr": 0.05}])
+def test_a_stacked_search_equals_grid_search_on_the_gpu(student, table, parameters):
+    X, y = table
+    grid = [
+        {"smoothing": ["none", "bootstrap"]},
+        {"smoothing": ["ils1", "ils"], "smoothing__shift": [0.7, 0.9], "smoothing__curvature": [0.5, 2.0]},
+        {"smoothing": ["uniform", "ils2"], "smoothing__epsilon": [0.05, 0.2]},
+    ]
+    estimator = student(device="cuda", dtype="float64", **parameters)
+    ours, theirs = (
+        kind(estimator, grid, cv=3, scoring="neg_log_loss").fit(X, y)
+        for kind in (SmoothingSearchCV, GridSearchCV)
+    )
+    for k in range(3):
+        name = f"split{k}_test_score"
+        np.testing.assert_allclose(ours.cv_results_[name], theirs.cv_results_[name], rtol=0, atol=1e-6)
+    assert next(ours.best_estimator_.module_.parameters()).is_cuda
+
+
+def test_a_stack_that_exceeds_the_gpus_memory_is_halved(student, table):
+    X, y = table
+    total = torch.cuda.get_device_properties(0).total_memory
+    wide = student(device="cuda", module__hidden_sizes=(4096, 4096), max_epochs=1)
+    grid = {"smoothing": ["uniform"], "smoothing__epsilon": list(np.linspace(0, 0.3, 8))}
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(min(1.0, 1.2 * 2**30 / total))
+    try:
+        halved = SmoothingSearchCV(wide, grid, cv=2, refit=False, max_parallel=8).fit(X, y)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    whole = SmoothingSearchCV(wide, grid, cv=2, refit=False, max_parallel=8).fit(X, y)
+    np.testing.assert_allclose(
+        halved.cv_results_["mean_test_score"], whole.cv_results_["mean_test_score"], atol=1e-2
+    )

@@ -166,6 +166,36 @@ def test_parameters_come_back_as_they_were_given():
     assert "smoothing=ILS(shift=0.5)" in repr(clf)
 
 
+class Scaled(InstanceSmoothedClassifier):
+    def __init__(self, module=None, *, factor=1.0, **kwargs):
+        super().__init__(module, **kwargs)
+        self.factor = factor
+
+
+def test_a_subclass_with_one_parameter_more_need_not_repeat_the_others():
+    clf = Scaled(None, factor=2.0, lr=0.1, smoothing="ils1", module__hidden_sizes=(3,))
+    for copy in (clone(clf), clone(clf).set_params(smoothing__shift=0.5)):
+        parameters = copy.get_params()
+        assert parameters["factor"] == 2.0
+        assert parameters["lr"] == 0.1
+        assert parameters["module__hidden_sizes"] == (3,)
+    assert copy.smoothing.shift == 0.5
+    assert set(clf.get_params(deep=False)) == {
+        "factor",
+        *InstanceSmoothedClassifier(module__hidden_sizes=(3,)).get_params(deep=False),
+    }
+
+
+def test_what_a_subclass_does_not_pass_on_is_none_of_its_parameters():
+    class Fixed(TeacherClassifier):
+        def __init__(self, factor=1.0):
+            super().__init__(lr=0.5)
+            self.factor = factor
+
+    assert set(Fixed().get_params(deep=False)) == {"factor"}
+    assert clone(Fixed(factor=3.0)).factor == 3.0
+
+
 @pytest.mark.parametrize("kind", [TeacherClassifier, InstanceSmoothedClassifier])
 def test_the_docstring_tells_every_parameter_in_the_order_of_the_constructor(kind):
     from numpydoc.docscrape import ClassDoc

@@ -1,7 +1,9 @@
-"""Displays of calibration and of smoothing rules; matplotlib is loaded when something is drawn."""
+"""Displays of calibration, of searches and of smoothing rules; matplotlib is loaded when drawing."""
 
 from sk_ils.inspection._curves import ReliabilityCurve
 from sk_ils.inspection._reliability import ReliabilityDisplay
+from sk_ils.inspection._search import SearchDisplay
+from sk_ils.inspection._search_cells import SearchCell
 from sk_ils.inspection._smoothing_curve import SmoothingCurveDisplay
 
-__all__ = ["ReliabilityCurve", "ReliabilityDisplay", "SmoothingCurveDisplay"]
+__all__ = ["ReliabilityCurve", "ReliabilityDisplay", "SearchCell", "SearchDisplay", "SmoothingCurveDisplay"]

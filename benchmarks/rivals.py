@@ -1,0 +1,215 @@
+"""The two methods of the paper's comparison that are no rules of the package, on its public hooks only.
+
+Class-based smoothing is a rule object of our own, Beta smoothing a subclass with its own `get_loss`. Both
+stand here, not in the package, because neither is a function of one row and its teacher's view: the first
+looks at all rows of a class, the second keeps an average of the network between batches.
+"""
+
+from numbers import Real
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_scalar
+from torch.optim.swa_utils import AveragedModel
+
+from sk_ils import TeacherClassifier
+from sk_ils.temperature import softmax
+
+__all__ = ["BetaSmoothedClassifier", "ClassSmoothing", "beta_targets", "class_targets", "ordered_draws"]
+
+
+# --- class-based smoothing ------------------------------------------------------------------------------
+
+
+def class_targets(codes, proba, epsilon):
+    r"""Return targets that share a constant smoothing factor out by class.
+
+    .. math:: q_k = (1 - \epsilon) 1[k = t] + \epsilon \frac{m_{tk}}{1 - m_{tt}} 1[k \ne t], \quad
+              m_{tk} = \mathrm{mean}_{i: t_i = t} \, p_{ik}
+
+    Parameters
+    ----------
+    codes : int array of shape (n,)
+        True classes in [0, K).
+    proba : array of shape (n, K)
+        A teacher's probabilities.
+    epsilon : float
+        In [0, 1).
+
+    Returns
+    -------
+    ndarray of shape (n, K)
+        Rows sum to 1; the same for all rows of a class.
+
+    Examples
+    --------
+    >>> class_targets(np.array([0, 0]), np.array([[0.8, 0.2, 0.0], [0.4, 0.2, 0.4]]), 0.3)
+    array([[0.7 , 0.15, 0.15],
+           [0.7 , 0.15, 0.15]])
+    """
+    n_classes = proba.shape[1]
+    share = np.full((n_classes, n_classes), 1.0)  # of a class whose teacher gives the wrong ones nothing
+    for code in np.unique(codes):
+        mean = proba[codes == code].mean(axis=0)
+        if mean.sum() > mean[code]:
+            share[code] = mean
+    np.fill_diagonal(share, 0.0)
+    targets = epsilon * share / share.sum(axis=1, keepdims=True)
+    np.fill_diagonal(targets, 1 - epsilon)
+    return targets[codes]
+
+
+class ClassSmoothing(BaseEstimator):
+    """Class-based label smoothing ("cLS"): a constant factor, shared out as the teacher sees the *class*.
+
+    The formula is that of :func:`class_targets`. Use it with ``teacher_cv``: the logits are then those of
+    teachers that never saw the row, as the method's held-out mean asks; without, the means are taken over
+    rows that the teacher was trained on. It must see all rows at once, so ``teacher_mode="online"`` is wrong.
+
+    Source: a baseline in Maher and Kull 2021 (arXiv:2110.05355), known to us from the authors' code only
+    (github.com/mmaher22/Instance-based-label-smoothing, utils/loss.py); no other paper under that name was
+    found. Three things there are not repeated: it weighs a wrong class by 1 minus its mean, so that *unlike*
+    classes get most; it applies softmax to the means, again in every batch; and its means come from a fixed
+    hold-out of one split, where ours are out-of-fold means of the training part.
+
+    Parameters
+    ----------
+    epsilon : float, default=0.1
+        Smoothing factor in [0, 1).
+    """
+
+    needs_teacher = True
+
+    def __init__(self, epsilon=0.1):
+        self.epsilon = epsilon
+
+    def targets(self, y, teacher_logits, student_logits=None):
+        """Return the soft target of each row; see :class:`sk_ils.smoothing.SmoothingRule`."""
+        check_scalar(self.epsilon, "epsilon", Real, min_val=0, max_val=1, include_boundaries="left")
+        if teacher_logits is None:
+            raise ValueError("ClassSmoothing needs teacher_logits, got None.")
+        return class_targets(np.asarray(y), softmax(teacher_logits), self.epsilon)
+
+    def smoothing_factor(self, true_class_proba):
+        """Return epsilon for every row."""
+        return np.full_like(np.asarray(true_class_proba, dtype=float), self.epsilon)
+
+
+# --- Beta smoothing -------------------------------------------------------------------------------------
+
+
+def ordered_draws(true_class_proba, draws):
+    """Return the draws in the order of the probabilities: the least confident row gets the smallest.
+
+    Parameters
+    ----------
+    true_class_proba, draws : Tensor of shape (n,)
+
+    Returns
+    -------
+    Tensor of shape (n,)
+    """
+    ordered = torch.empty_like(draws)
+    ordered[true_class_proba.argsort()] = draws.sort().values
+    return ordered
+
+
+def beta_targets(codes, average_logits, draws, weight):
+    r"""Return the targets of one batch, uniform over the wrong classes.
+
+    .. math:: q_k = 1[k = t] (1 - \epsilon_i) + 1[k \ne t] \frac{\epsilon_i}{K - 1}, \quad
+              \epsilon_i = w (1 - b_{(i)})
+
+    with the draws b in the order of the average network's true-class probability.
+
+    Parameters
+    ----------
+    codes : int64 Tensor of shape (n,)
+    average_logits : Tensor of shape (n, K)
+    draws : Tensor of shape (n,)
+        Random numbers in [0, 1].
+    weight : float
+        w in [0, 1].
+
+    Returns
+    -------
+    Tensor of shape (n, K)
+        Rows sum to 1.
+    """
+    proba = torch.softmax(average_logits, dim=1).gather(1, codes[:, None]).squeeze(1)
+    factor = weight * (1 - ordered_draws(proba, draws))[:, None]
+    uniform = (factor / (average_logits.shape[1] - 1)).expand_as(average_logits)
+    return uniform.scatter(1, codes[:, None], 1 - factor)
+
+
+class BetaSmoothedClassifier(TeacherClassifier):
+    r"""Beta smoothing: random smoothing factors, ordered like a moving-average network's confidence.
+
+    In each batch b_i ~ Beta(a, 1) are drawn and handed out in the order of the true-class probability that
+    an exponential moving average of the network's weights gives; the target is that of :func:`beta_targets`,
+    whose mean smoothing factor is w / (a + 1). After step s the average moves by
+
+    .. math:: \bar\theta \leftarrow \lambda_s \bar\theta + (1 - \lambda_s) \theta, \quad
+              \lambda_s = \min(1 - 1 / (s + 1), \lambda).
+
+    Source: Zhang and Sabuncu, "Self-Distillation as Instance-Specific Label Smoothing", NeurIPS 2020,
+    arXiv:2006.05065. The paper's text was not at hand; formulas and defaults (a = 3, w = 0.6,
+    lambda = 0.999) follow a public copy of the authors' `loss.py` and `train_smoothing.py`, where the loss is
+    (1 - w) times the cross-entropy of the label plus w times that of the Beta target, which is the
+    cross-entropy of our one target. Where we differ: the average starts at the network's own initial
+    weights, theirs at another random network, which the average soon forgets; they keep the epoch with
+    the best validation accuracy, all methods here that with the lowest cross-entropy.
+
+    Parameters
+    ----------
+    module : torch module class, instance or None, default=None
+        As in :class:`sk_ils.TeacherClassifier`; takes one tensor.
+    concentration : float, default=3.0
+        a in (0, inf); the larger, the less smoothing.
+    weight : float, default=0.6
+        w in [0, 1].
+    decay : float, default=0.999
+        lambda in [0, 1).
+    **kwargs : dict
+        Parameters of :class:`sk_ils.TeacherClassifier`.
+    """
+
+    def __init__(self, module=None, *, concentration=3.0, weight=0.6, decay=0.999, **kwargs):
+        super().__init__(module, **kwargs)
+        self.concentration = concentration
+        self.weight = weight
+        self.decay = decay
+
+    def fit(self, X, y=None, **metadata):
+        """Fit the network; see :class:`sk_ils.TeacherClassifier`."""
+        check_scalar(self.concentration, "concentration", Real, min_val=0, include_boundaries="neither")
+        check_scalar(self.weight, "weight", Real, min_val=0, max_val=1)
+        check_scalar(self.decay, "decay", Real, min_val=0, max_val=1, include_boundaries="left")
+        return super().fit(X, y, **metadata)
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Start the average at the network's initial weights."""
+        super().on_train_begin(net, X=X, y=y, **kwargs)
+        self._average = AveragedModel(self.module_, multi_avg_fn=self._move)
+
+    def on_train_end(self, net, X=None, y=None, **kwargs):
+        """Drop the average: it takes no part in prediction."""
+        super().on_train_end(net, X=X, y=y, **kwargs)
+        del self._average
+
+    def _move(self, average, current, n_averaged):
+        kept = min(1 - 1 / (int(n_averaged) + 1), self.decay)
+        torch._foreach_lerp_(average, current, 1 - kept)
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Return the cross-entropy against the batch's Beta targets; in validation against hard labels."""
+        if not training:
+            return super().get_loss(y_pred, y_true, X, training)
+        # The weights are those after the step before; in the first batch this only copies them.
+        self._average.update_parameters(self.module_)
+        with torch.no_grad():
+            logits = self._average(X)
+        draws = torch.rand(len(logits), device=logits.device).pow(1 / self.concentration)  # inverse CDF
+        targets = beta_targets(y_true.codes.to(logits.device), logits, draws, self.weight)
+        return super().get_loss(y_pred, y_true._replace(soft=targets), X, training)

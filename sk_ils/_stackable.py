@@ -1,0 +1,138 @@
+"""Whether, and how many of, an estimator's networks can be trained as one stack."""
+
+import os
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sk_ils._stack import Stack
+from sk_ils._task import Task
+from sk_ils._training import seeded
+from sk_ils.classifiers import InstanceSmoothedClassifier
+
+# Each of their steps treats every weight by itself, so that a stack of networks is stepped as they would be.
+_ELEMENTWISE = (
+    torch.optim.ASGD,
+    torch.optim.Adadelta,
+    torch.optim.Adagrad,
+    torch.optim.Adam,
+    torch.optim.AdamW,
+    torch.optim.Adamax,
+    torch.optim.NAdam,
+    torch.optim.RAdam,
+    torch.optim.RMSprop,
+    torch.optim.Rprop,
+    torch.optim.SGD,
+)
+# Methods of a net that see one network; who overrides one of them wants it called.
+_HOOKS = (
+    "fit_loop",
+    "get_iterator",
+    "get_loss",
+    "infer",
+    "initialize_optimizer",
+    "run_single_epoch",
+    "train_step",
+    "train_step_single",
+    "validation_step",
+)
+# Share of the free memory that a stack may take.
+_MEMORY_SHARE = 0.5
+_UNKNOWN_FREE_MEMORY = 4 * 2**30
+# Parameters, their gradients, the optimizer's two moments, the best epoch's, and one spare.
+_COPIES_OF_WEIGHTS = 6
+# What autograd keeps of each layer's output: the output, its gradient and the activation's.
+_COPIES_OF_OUTPUTS = 3
+
+
+def why_not_stackable(net: InstanceSmoothedClassifier, task: Task) -> str | None:
+    """Return why the networks of an estimator must be trained one by one, None if they need not.
+
+    Parameters
+    ----------
+    net : InstanceSmoothedClassifier
+        Knows the sizes of the task's data; is built here.
+    task : Task
+
+    Returns
+    -------
+    str or None
+    """
+    if net.callbacks not in (None, "disable", []):
+        return "callbacks act on one network"
+    if net.compile:
+        return "compile=True compiles one network"
+    stock = InstanceSmoothedClassifier
+    hooks = [*_HOOKS, *(name for name in dir(stock) if name.startswith("on_"))]
+    own = [name for name in hooks if getattr(type(net), name) is not getattr(stock, name)]
+    if own:
+        return f"{type(net).__name__} overrides {own[0]}, which sees one network"
+    if net.optimizer not in _ELEMENTWISE:
+        return f"{getattr(net.optimizer, '__name__', net.optimizer)} is not known to treat each weight alone"
+    try:
+        with net._on_device(), seeded(task.seed, net.device):
+            return _why_module_refuses(net, task)
+    except Exception as error:  # torch.func has no error of its own: whatever it says is the reason
+        return f"torch.func refuses the module: {type(error).__name__}: {str(error).splitlines()[0]}"
+
+
+def _why_module_refuses(net: InstanceSmoothedClassifier, task: Task) -> str | None:
+    """Send a few rows through a stack of two, in both modes, and compare with the module itself."""
+    net.initialize()
+    net._begin_training(task.seed)
+    few = task.train.take(np.arange(min(len(task.train), 8)))
+    X, _ = next(iter(net.get_iterator(few)))
+    stack = Stack(net, 2)
+    stack.logits(X, training=True).sum().backward()
+    with torch.no_grad():
+        stacked = Stack(net, 2).logits(X, training=False)
+        net.module_.eval()
+        alone = net._check_logits(net.infer(X))
+    if not torch.allclose(stacked, alone[:, None].expand_as(stacked), rtol=1e-3, atol=1e-3):
+        return "the module gives other logits under torch.func.vmap than alone"
+    return None
+
+
+def affordable_size(net: InstanceSmoothedClassifier, task: Task) -> int:
+    """Return how many candidates a stack may hold."""
+    with net._on_device(), seeded(task.seed, net.device):
+        net._begin_training(task.seed)
+        device = net._device()
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_memory()
+        return max(1, int(_MEMORY_SHARE * free / _bytes_per_candidate(net, task)))
+
+
+def _free_memory() -> int:
+    """Return the free memory of the machine in bytes, or a cautious guess where it does not say."""
+    names = getattr(os, "sysconf_names", {})
+    if "SC_AVPHYS_PAGES" not in names:
+        return _UNKNOWN_FREE_MEMORY
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _bytes_per_candidate(net: InstanceSmoothedClassifier, task: Task) -> int:
+    """Return about what one more candidate takes: weights, the layers' outputs for a batch, targets."""
+    batch_size = len(task.train) if net.batch_size == -1 else min(net.batch_size, len(task.train))
+    few = task.train.take(np.arange(min(len(task.train), 2)))
+    X, _ = next(iter(net.get_iterator(few)))
+    sizes: list[int] = []
+
+    def note(module: nn.Module, args: Any, output: Any) -> None:
+        parts = output if isinstance(output, tuple) else (output,)
+        sizes.extend(part.nbytes for part in parts if isinstance(part, Tensor))
+
+    leaves = [module for module in net.module_.modules() if not list(module.children())]
+    handles = [leaf.register_forward_hook(note) for leaf in leaves]
+    try:
+        net.module_.eval()
+        with torch.no_grad():
+            net.infer(X)
+    finally:
+        for handle in handles:
+            handle.remove()
+    weights = sum(parameter.nbytes for parameter in net.module_.parameters())
+    targets = len(task.train) * len(net.classes_) * 8
+    outputs = sum(sizes) // len(few) * batch_size
+    return _COPIES_OF_WEIGHTS * weights + _COPIES_OF_OUTPUTS * outputs + targets

@@ -1,0 +1,277 @@
+"""The scores of a hyperparameter search over one parameter or two."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from sk_ils.inspection._search_cells import SearchCell, SearchResults, axis_values, make_cells
+from sk_ils.inspection._search_plot import plot_heat_map, plot_lines, value_label
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["SearchDisplay"]
+
+
+class SearchDisplay:
+    """Mean cross-validated score of a search over one parameter (lines) or two (heat map).
+
+    Create it with :meth:`from_search`.
+
+    Where candidates share what is shown, since other parameters vary, the best of them is drawn. A
+    heat map has one cell for each pair of values, evenly spaced whatever the values; its best cell is
+    outlined, bright is better, and cells without a candidate or without a score are empty (grey, with
+    "nan" in them if a candidate was there and has failed). Lines have bars of one standard error over
+    the splits.
+
+    Parameters
+    ----------
+    cells : list of SearchCell
+        What is drawn.
+
+    x : str
+        Name of the parameter on the x-axis.
+
+    y : str, default=None
+        Name of the parameter on the y-axis of a heat map; None draws lines.
+
+    line : str, default=None
+        Name of the parameter that tells the lines apart.
+
+    score_label : str, default="Score"
+        What the scores are.
+
+    greater_is_better : bool, default=True
+        Whether the best score is the greatest.
+
+    name : str, default=None
+        Name of the search: title of a heat map, in the legend of lines.
+
+    Attributes
+    ----------
+    im_ : matplotlib AxesImage or None
+        The heat map.
+
+    text_ : ndarray of shape (n_y, n_x) of (matplotlib Text or None), or None
+        The numbers in the cells; None if they are too many, or if lines are shown.
+
+    errorbar_ : list of matplotlib ErrorbarContainer or None
+        The lines.
+
+    ax_ : matplotlib Axes
+        The axes with the picture.
+
+    figure_ : matplotlib Figure
+        The figure that holds it.
+
+    See Also
+    --------
+    sklearn.model_selection.ValidationCurveDisplay : Training and test scores over one parameter.
+
+    Notes
+    -----
+    The standard error is the standard deviation over the splits (divisor n_splits - 1) by the square
+    root of n_splits. It treats the splits as independent, though their training rows overlap, and says
+    little about the difference of two candidates, which were scored on the same splits. And the best of
+    many candidates looks better than it is: judge it on rows that the search has not seen.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.svm import SVC
+    >>> from sk_ils.inspection import SearchDisplay
+    >>> search = GridSearchCV(SVC(), {"C": [0.1, 1, 10], "gamma": [0.01, 0.1]}, scoring="accuracy")
+    >>> search.fit(*load_iris(return_X_y=True))  # doctest: +ELLIPSIS
+    GridSearchCV(...)
+    >>> display = SearchDisplay.from_search(search, "C", "gamma")
+    >>> display.frame().round(3).loc[[0, 5], ["C", "gamma", "mean_score", "standard_error"]]
+          C  gamma  mean_score  standard_error
+    0   0.1   0.01       0.913           0.027
+    5  10.0   0.10       0.980           0.008
+    >>> plt.show()
+    """
+
+    ax_: Any
+    figure_: Any
+    im_: Any
+    text_: Any
+    errorbar_: Any
+
+    def __init__(
+        self,
+        cells: Sequence[SearchCell],
+        *,
+        x: str,
+        y: str | None = None,
+        line: str | None = None,
+        score_label: str = "Score",
+        greater_is_better: bool = True,
+        name: str | None = None,
+    ) -> None:
+        self.cells = list(cells)
+        self.x = x
+        self.y = y
+        self.line = line
+        self.score_label = score_label
+        self.greater_is_better = greater_is_better
+        self.name = name
+
+    @classmethod
+    def from_search(
+        cls,
+        search: Any,
+        x: str,
+        y: str | None = None,
+        *,
+        metric: str | None = None,
+        where: Mapping[str, Any] | None = None,
+        score_name: str | None = None,
+        negate_score: bool | None = None,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the scores of a fitted search.
+
+        Parameters
+        ----------
+        search : SmoothingSearchCV, GridSearchCV or another with `cv_results_`
+            Fitted.
+
+        x : str
+            Searched parameter, such as ``"pipeline__smoothing__shift"``; its end, ``"shift"`` or
+            ``"smoothing__shift"``, will do where it is no other parameter's end. Candidates that lack
+            the parameter are left out. Numbers are sorted; values of any other type, such as names,
+            are shown in the search's order, and not joined by a line.
+
+        y : str, default=None
+            A second one for a heat map. None draws a line: one for each value of the part that owns
+            `x`, as `smoothing` owns `smoothing__epsilon`, if that has been searched over, too.
+
+        metric : str, default=None
+            Which metric of a search with several. None takes the one that `refit` names.
+
+        where : dict of str -> object, default=None
+            Show only candidates that have these values, as ``{"smoothing": "ils"}``.
+
+        score_name : str, default=None
+            What the scores are, for the axis. None takes the scorer's name, or "Score".
+
+        negate_score : bool, default=None
+            Whether to flip the sign, so that less is better. None does so for what is a loss in
+            scikit-learn's terms: the name of the metric begins with "neg_", or its scorer was made
+            with ``greater_is_better=False``. Any other score is shown as it is.
+
+        name : str, default=None
+            Name of the search, for legend or title.
+
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure. Pass a display's `ax_` to add lines.
+
+        **kwargs : dict
+            Passed to :meth:`matplotlib.axes.Axes.imshow` or :meth:`matplotlib.axes.Axes.errorbar`.
+
+        Returns
+        -------
+        display : SearchDisplay
+            With `ax_` and `figure_` set.
+
+        Raises
+        ------
+        NotFittedError
+            If the search has no `cv_results_`.
+
+        ValueError
+            If a parameter or metric is unknown or could be several, or if no candidate is left.
+        """
+        results = SearchResults.of(search, metric)
+        x = results.parameter(x)
+        y = None if y is None else results.parameter(y)
+        if x == y:
+            raise ValueError(f"x and y must be two parameters, got {x!r} for both.")
+        filters = {results.parameter(key): value for key, value in (where or {}).items()}
+        negate = results.score_name.startswith("neg_") if negate_score is None else negate_score
+        cells, line = make_cells(results, x, y, filters, -1 if negate else 1)
+        display = cls(
+            cells,
+            x=x,
+            y=y,
+            line=line,
+            score_label=_score_label(results.score_name, negate) if score_name is None else score_name,
+            greater_is_better=not negate,
+            name=name,
+        )
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw the scores.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+
+        **kwargs : dict
+            Passed to :meth:`matplotlib.axes.Axes.imshow` or :meth:`matplotlib.axes.Axes.errorbar`.
+
+        Returns
+        -------
+        self : SearchDisplay
+            With `ax_` and `figure_` set.
+        """
+        label = f"{self.score_label}, {'more' if self.greater_is_better else 'less'} is better"
+        sign = 1 if self.greater_is_better else -1
+        self.im_ = self.text_ = self.errorbar_ = None
+        if self.y is None:
+            ax, self.errorbar_ = plot_lines(self.cells, self._line_names(), ax, kwargs)
+            ax.set(xlabel=_short(self.x), ylabel=label)
+        else:
+            ax, self.im_, self.text_ = plot_heat_map(self.cells, label, sign, ax, kwargs)
+            x, y = _short(self.x), _short(self.y)
+            ax.set(xlabel=x if x != y else self.x, ylabel=y if x != y else self.y)
+            if self.name is not None:
+                ax.set_title(self.name)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _line_names(self) -> list[str | None]:
+        """Return the name of each line in the legend."""
+        if self.line is None:
+            return [self.name]
+        lines, _ = axis_values([cell.line for cell in self.cells])
+        start = "" if self.name is None else f"{self.name}, "
+        return [f"{start}{_short(self.line)}={value_label(line)}" for line in lines]
+
+    def frame(self) -> "pd.DataFrame":
+        """Return the numbers behind the picture.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            A row for each cell, in the search's order: one column for each shown parameter, with its
+            full name (that of the lines, x, y), then mean_score and standard_error with the sign that
+            is shown, candidate (the best one's place in `cv_results_`) and n_candidates (how many
+            share the cell).
+        """
+        import pandas as pd
+
+        shown = {"line": self.line, "x": self.x, "y": self.y}
+        columns = {name: attribute for attribute, name in shown.items() if name is not None}
+        scores = ("mean_score", "standard_error", "candidate", "n_candidates")
+        columns |= {name: name for name in scores}
+        return pd.DataFrame(
+            {name: [getattr(cell, attribute) for cell in self.cells] for name, attribute in columns.items()}
+        )
+
+
+def _short(parameter: str) -> str:
+    return parameter.rpartition("__")[2]
+
+
+def _score_label(score_name: str, negate: bool) -> str:
+    """Return the label of a score whose name begins with "neg_" if it is a loss with its sign flipped."""
+    loss = score_name.removeprefix("neg_")
+    label = "cross-entropy (nats)" if loss == "log_loss" else loss.replace("_", " ")
+    label = f"negative {label}" if negate == (loss == score_name) else label
+    return label[0].upper() + label[1:]

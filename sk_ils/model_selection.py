@@ -1,0 +1,364 @@
+"""The search for a smoothing rule and its parameters, all candidates of a fold trained as one network."""
+
+import time
+import warnings
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.model_selection import ParameterGrid, check_cv
+from sklearn.utils import indexable
+from sklearn.utils.metadata_routing import MetadataRequest
+
+from sk_ils._candidates import classifier_of, pipeline_metadata, prefix_of, with_seed
+from sk_ils._evaluation import Evaluation
+from sk_ils._inputs import check_labels, dataset_labels, is_dataset
+from sk_ils._training import draw_seed
+from sk_ils._validation import (
+    BaseSearchCV,
+    Interval,
+    StrOptions,
+    check_method_params,
+    insert_error_scores,
+    routing_enabled,
+    validate_parameter_constraints,
+    warn_or_raise_about_fit_failures,
+)
+
+__all__ = ["SmoothingSearchCV", "default_param_grid"]
+
+# What a class that the training part lacks is scored with.
+_ABSENT_PROBA = 1e-7
+
+_DEFAULT_GRID: list[dict[str, list[Any]]] = [
+    {"smoothing": ["none"]},
+    {"smoothing": ["uniform"], "smoothing__epsilon": [0.01, 0.03, 0.05, 0.1, 0.15, 0.2]},
+    {
+        "smoothing": ["ils1"],
+        "smoothing__shift": [0.75, 0.8, 0.85, 0.9, 0.95],
+        "smoothing__curvature": [0.75, 1.25, 2.0],
+    },
+    {
+        "smoothing": ["ils2"],
+        "smoothing__epsilon": [0.01, 0.05, 0.1, 0.15, 0.2],
+        "smoothing__temperature": [1.0, 2.0, 4.0],
+    },
+    {
+        "smoothing": ["ils"],
+        "smoothing__shift": [0.75, 0.85, 0.95],
+        "smoothing__curvature": [0.75, 1.25, 2.0],
+        "smoothing__temperature": [1.0, 4.0],
+    },
+]
+
+
+def default_param_grid(prefix: str = "") -> list[dict[str, list[Any]]]:
+    """Return the grid that `SmoothingSearchCV` searches if it is given none.
+
+    The paper's grids of No LS, LS, ILS1, ILS2 and ILS, thinned.
+
+    Parameters
+    ----------
+    prefix : str, default=""
+        Goes before every name: the classifier's step in a Pipeline and "__".
+
+    Returns
+    -------
+    list of dict
+        For ``param_grid=``, of any search.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import ParameterGrid
+    >>> from sk_ils.model_selection import default_param_grid
+    >>> len(ParameterGrid(default_param_grid()))
+    55
+    >>> default_param_grid("clf__")[0]
+    {'clf__smoothing': ['none']}
+    """
+    return [{prefix + name: list(values) for name, values in grid.items()} for grid in _DEFAULT_GRID]
+
+
+class NegCrossEntropyScorer:
+    """The negative cross-entropy in nats, for any labels; what ``scoring=None`` stands for."""
+
+    # By which displays know what the score is.
+    __name__: ClassVar[str] = "neg_log_loss"
+
+    def __call__(self, estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the mean log-probability of the true class; greater is better, 0 at most."""
+        proba, classes, labels = estimator.predict_proba(X), estimator.classes_, np.asarray(y)
+        known = np.isin(labels, classes)
+        true = np.full(len(labels), _ABSENT_PROBA)
+        true[known] = proba[known, np.searchsorted(classes, labels[known])]
+        # Saturated probabilities as in log_loss.
+        log_proba = np.log(np.maximum(true, np.finfo(proba.dtype).eps))
+        weights = None if sample_weight is None else np.asarray(sample_weight)
+        return float(np.average(log_proba, weights=weights))
+
+    def get_metadata_routing(self) -> MetadataRequest:
+        """Return that weights of fit weigh the score, too."""
+        request = MetadataRequest(owner=self)
+        request.score.add_request(param="sample_weight", alias=True)
+        return request
+
+
+class SmoothingSearchCV(BaseSearchCV):
+    """Search over smoothing rules and their parameters at about the cost of a few fits.
+
+    A GridSearchCV for :class:`sk_ils.InstanceSmoothedClassifier`. All candidates of a fold share the data,
+    the teacher, the hold-out, the initial weights and the order of rows, and differ only in their targets: so
+    they are trained as one network with a candidate axis. Each keeps its own best epoch, early stopping and
+    temperature, and its scores are those of GridSearchCV on the same estimator with an integer
+    `random_state`, up to round-off.
+
+    Parameters
+    ----------
+    estimator : InstanceSmoothedClassifier, or Pipeline that ends with one
+        The steps of a Pipeline before the classifier are fitted once a fold.
+    param_grid : dict, list of dict or None, default=None
+        Lists of values by parameter name, as in GridSearchCV. Candidates that differ in anything besides
+        ``smoothing`` and ``smoothing__...`` form stacks of their own, so any parameter may be searched. None
+        is :func:`default_param_grid`, which asks "which rule, how much".
+    cv : int, splitter or iterable, default=5
+        As in GridSearchCV.
+    scoring : None, str, callable, list or dict, default=None
+        As in GridSearchCV. None is the negative cross-entropy in nats with the estimator's classes: a class
+        that a fold's training part lacks is scored with the probability 1e-7, with one warning. Candidates
+        are scored after their own temperature scaling, if the estimator scales.
+    refit : bool, str or callable, default=True
+        As in GridSearchCV.
+    max_parallel : int or None, default=None
+        Largest number of candidates that are trained as one stack. None takes as many as half of the free
+        memory of the device holds. A stack that does not fit is halved. Without dropout the number does not
+        change the results, but for round-off.
+    verbose : int, default=0
+        1 shows a progress bar.
+    error_score : "raise" or float, default=nan
+        The score of a candidate whose training fails.
+    return_train_score : bool, default=False
+        Whether to score the training rows too.
+
+    Attributes
+    ----------
+    cv_results_ : dict of ndarrays
+        As of GridSearchCV. The fit time is the fold's, with its teacher, over the number of candidates that
+        share the stack.
+    best_params_ : dict
+        Parameters of the best candidate.
+    best_score_ : float
+        Its mean score over the folds.
+    best_index_ : int
+        Its place in `cv_results_`.
+    best_estimator_ : estimator
+        Of `estimator`'s type, fitted on all rows with `best_params_`, if `refit`.
+    scorer_ : callable or dict
+        The scorer or scorers.
+    n_splits_ : int
+        Number of folds.
+    refit_time_ : float
+        Seconds of the last fit, if `refit`.
+    multimetric_ : bool
+        Whether there are several scores.
+    classes_ : ndarray of shape (n_classes,)
+        Sorted labels, if `refit`.
+    n_features_in_ : int
+        Number of features, if `refit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, if `refit` and X had string ones.
+
+    See Also
+    --------
+    sk_ils.inspection.SearchDisplay : Draws the scores over one or two parameters.
+
+    Notes
+    -----
+    A stack is possible if ``torch.func.vmap`` takes the module, the optimizer treats each weight by itself
+    (all of torch.optim but LBFGS, Adafactor and the like), no callbacks are set, ``compile=False``, and no
+    training method is overridden. If not, the candidates are trained one by one, with one warning that says
+    why; they still share the teacher. Dropout is drawn anew for each candidate.
+
+    With ``random_state=None``, or a RandomState instance, one seed is drawn for the whole search.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sk_ils import InstanceSmoothedClassifier, SmoothingSearchCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), InstanceSmoothedClassifier(max_epochs=20, random_state=0))
+    >>> search = SmoothingSearchCV(model, cv=3).fit(X, y)
+    >>> len(search.cv_results_["params"])
+    55
+    >>> search.predict_proba(X).shape
+    (150, 3)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **{name: BaseSearchCV._parameter_constraints[name] for name in ("scoring", "refit", "cv")},
+        "param_grid": [dict, list, None],
+        "max_parallel": [Interval(Integral, 1, None, closed="left"), None],
+        "verbose": ["verbose"],
+        "error_score": [StrOptions({"raise"}), Real],
+        "return_train_score": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_grid: Any = None,
+        *,
+        cv: Any = 5,
+        scoring: Any = None,
+        refit: Any = True,
+        max_parallel: int | None = None,
+        verbose: int = 0,
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+    ) -> None:
+        self.estimator = estimator
+        self.param_grid = param_grid
+        self.cv = cv
+        self.scoring = scoring
+        self.refit = refit
+        self.max_parallel = max_parallel
+        self.verbose = verbose
+        self.error_score = error_score
+        self.return_train_score = return_train_score
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+        """Score every candidate on every split, and fit the best one on all rows.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n rows
+            As the estimator's fit takes it.
+        y : array-like of shape (n,), default=None
+            Labels of any kind; None for a Dataset that has them.
+        **params : dict
+            Metadata with one value a row: `sample_weight`, `groups` and `teacher_proba` go to the
+            classifier, split with the rows (`groups` for its hold-out), `groups` to the splitter, too, and
+            `sample_weight` to the scorers that take it. Parameters of other steps of a Pipeline are named
+            ``step__parameter``. With metadata routing enabled, what was requested goes where it was.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If every fit fails, or every score is nan.
+        KeyboardInterrupt
+            At Ctrl-C: the search ends, and is not fitted.
+        """
+        self._forget_and_check()
+        seed = draw_seed(classifier_of(self.estimator).random_state)
+        base = with_seed(clone(self.estimator), seed)
+        scorers, refit_metric = self._get_scorers()
+        X, y = _with_labels(X, y)
+        params = check_method_params(X, params)
+        routed = self._get_routed_params_for_fit(params)
+        metadata = dict(routed.estimator.fit)
+        if not routing_enabled() and params.get("groups") is not None:
+            metadata["groups"] = params["groups"]
+        splits = list(check_cv(self.cv, y, classifier=True).split(X, y, **routed.splitter.split))
+        self._warn_of_absent_classes(y, splits)
+        candidates = self._candidates(base)
+        out = Evaluation(
+            base,
+            candidates,
+            seed=seed,
+            scorers=scorers,
+            metadata=metadata,
+            score_params=dict(routed.scorer.score),
+            max_parallel=self.max_parallel,
+            error_score=self.error_score,
+            return_train_score=self.return_train_score,
+            verbose=self.verbose,
+        ).run(X, y, splits)
+        results = self._results(out, candidates, len(splits))
+        self._choose(results, refit_metric, out[0]["test_scores"])
+        if self.refit:
+            best = clone(base).set_params(**clone(self.best_params_, safe=False))
+            self._refit(with_seed(best, seed), X, y, metadata)
+        self.scorer_ = getattr(scorers, "_scorers", scorers)
+        self.n_splits_ = len(splits)
+        self.cv_results_ = results
+        return self
+
+    def _forget_and_check(self) -> None:
+        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
+            delattr(self, name)
+        names = self._parameter_constraints
+        validate_parameter_constraints(
+            names, {name: getattr(self, name) for name in names}, type(self).__name__
+        )
+
+    def _candidates(self, base: Any) -> list[dict[str, Any]]:
+        grid = default_param_grid(prefix_of(base)) if self.param_grid is None else self.param_grid
+        return list(ParameterGrid(grid))
+
+    def _get_scorers(self) -> tuple[Any, Any]:
+        if self.scoring is None:
+            return NegCrossEntropyScorer(), "score"
+        return super()._get_scorers()
+
+    def _warn_of_absent_classes(self, y: NDArray[Any], splits: list[Any]) -> None:
+        """Say once that the default score meets classes that a training part lacks."""
+        if self.scoring is not None:
+            return
+        absent = set()
+        for train, test in splits:
+            absent |= set(np.setdiff1d(y[test], y[train]).tolist())
+        if absent:
+            warnings.warn(
+                f"The training part of a split has no row of class {sorted(absent)[:5]}: there its rows are "
+                f"scored with the probability {_ABSENT_PROBA:g}. Pass a stratified cv, or fewer folds.",
+                stacklevel=3,
+            )
+
+    def _results(self, out: list[dict[str, Any]], candidates: list[Any], n_splits: int) -> dict[str, Any]:
+        """Return cv_results_, or raise if there is nothing to choose from."""
+        warn_or_raise_about_fit_failures(out, self.error_score)
+        if callable(self.scoring):
+            insert_error_scores(out, self.error_score)
+        results = self._format_results(candidates, n_splits, out)
+        for name, means in results.items():
+            if name.startswith("mean_test_") and np.isnan(means).all():
+                raise ValueError(
+                    f"All {name.removeprefix('mean_test_')} values are nan: no candidate is better than "
+                    "another. See the warnings above, or pass error_score='raise' for the first error."
+                )
+        return results
+
+    def _choose(self, results: dict[str, Any], refit_metric: Any, first_scores: Any) -> None:
+        """Note the best candidate, as far as `refit` says which one that is."""
+        self.multimetric_ = isinstance(first_scores, dict)
+        if callable(self.scoring) and self.multimetric_:
+            # Only now is known which scores the callable gives.
+            self._check_refit_for_multimetric(first_scores)
+            refit_metric = self.refit
+        if self.multimetric_ and not self.refit:
+            return
+        self.best_index_ = self._select_best_index(self.refit, refit_metric, results)
+        if not callable(self.refit):
+            self.best_score_ = results[f"mean_test_{refit_metric}"][self.best_index_]
+        self.best_params_ = results["params"][self.best_index_]
+
+    def _refit(self, best: Any, X: Any, y: NDArray[Any], metadata: dict[str, Any]) -> None:
+        start = time.perf_counter()
+        self.best_estimator_ = best.fit(X, y, **pipeline_metadata(best, metadata))
+        self.refit_time_ = time.perf_counter() - start
+        if hasattr(best, "feature_names_in_"):
+            self.feature_names_in_ = best.feature_names_in_
+
+
+def _with_labels(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
+    if is_dataset(X):
+        return X, check_labels(dataset_labels(X) if y is None else y, len(X))
+    X, y = indexable(X, y)
+    return X, check_labels(y, len(X) if hasattr(X, "__len__") else X.shape[0])

@@ -1,0 +1,243 @@
+"""The real-data benchmark's own functions: halves, selection, evaluation, store, intervals, curves."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import real_data_methods as methods
+import real_data_report as report
+import real_data_sets as sets
+import real_data_variants as variants
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from real_data_store import COLUMNS, Store, read_rows
+from sklearn.model_selection import ParameterGrid
+from skorch.dataset import Dataset
+from skorch.helper import predefined_split
+
+from sk_ils import InstanceSmoothedClassifier
+from sk_ils.smoothing import ILS2, NoSmoothing, SoftBootstrap, UniformSmoothing
+from sk_ils.temperature import fit_temperature, log_softmax
+
+NETWORK = {"max_epochs": 6, "lr": 0.02, "batch_size": 32, "device": "cpu", "module__hidden_sizes": (16,)}
+
+
+@pytest.fixture(scope="module")
+def split(table):
+    X, y = table
+    codes = np.unique(y, return_inverse=True)[1]
+    return sets.split_rows(X, codes, seed=0, max_train=150, max_test=1000)
+
+
+@pytest.fixture(scope="module")
+def table():
+    from sklearn.datasets import make_classification
+
+    X, y = make_classification(
+        n_samples=240, n_features=6, n_informative=4, n_classes=3, flip_y=0.1, random_state=0
+    )
+    return X.astype(np.float32), y
+
+
+# --- sets -------------------------------------------------------------------------------------------------
+
+
+def test_each_table_is_in_one_half_and_the_halves_alternate_by_size():
+    assert set(sets.CHOOSING) | set(sets.REPORTING) == set(sets.TABLES)
+    rows = [sets.TABLES[name][0] for pair in zip(sets.CHOOSING, sets.REPORTING, strict=True) for name in pair]
+    assert rows == sorted(rows)
+
+
+def test_a_split_shares_no_row_and_keeps_its_limits(table):
+    X, y = table
+    numbered = np.column_stack([np.arange(len(y)), X])
+    split = sets.split_rows(numbered, y, seed=1, max_train=100, max_test=30)
+    assert (len(split.y_train), len(split.y_test)) == (100, 30)
+    assert not set(split.X_train[:, 0]) & set(split.X_test[:, 0])
+    small = sets.split_rows(numbered, y, seed=1, max_train=2000, max_test=5000)
+    assert (len(small.y_train), len(small.y_test)) == (168, 72)
+
+
+# --- selection and evaluation -----------------------------------------------------------------------------
+
+
+def test_every_candidate_comes_back_from_its_text():
+    candidates = list(ParameterGrid(methods.candidates()))
+    assert len(candidates) == 61
+    for params in candidates:
+        back = methods.parameters_of(methods.described(params))
+        assert back.keys() == params.keys()
+        assert repr(back["net__smoothing"]) == repr(params["net__smoothing"])
+    assert methods.parameters_of('{"weight": 0.3}') == {"net__weight": 0.3}
+
+
+def test_each_form_of_each_method_gets_its_own_winner():
+    rules = [NoSmoothing(), UniformSmoothing(0.1), UniformSmoothing(0.2)]
+    results = {
+        "params": [{"net__smoothing": rule} for rule in rules],
+        "mean_test_raw": [-1.0, -0.5, -0.6],
+        "mean_test_scaled": [-1.0, -0.5, -0.4],
+    }
+    chosen = methods.winners(SimpleNamespace(cv_results_=results))
+    epsilons = {key: params["net__smoothing"].get_params().get("epsilon") for key, params in chosen.items()}
+    assert epsilons == {("No LS", ""): None, ("No LS", " +T"): None, ("LS", ""): 0.1, ("LS", " +T"): 0.2}
+
+
+@pytest.mark.parametrize("rule", [ILS2(0.2), SoftBootstrap(0.8)])
+def test_the_rows_of_a_candidate_are_those_of_a_plain_fit(split, rule):
+    model = methods.model_of(InstanceSmoothedClassifier(**NETWORK, random_state=0))
+    params = {"net__smoothing": rule}
+    chosen = {
+        ("some", ""): params,
+        ("some", " +T"): params,
+        ("No LS", " +T"): {"net__smoothing": NoSmoothing()},
+    }
+    rows = {row["method"]: row for row in methods.evaluate(split, model, chosen)}
+    assert set(rows) == {"some", "some +T", "No LS +T"}
+    fitted = model.set_params(**params).fit(split.X_train, split.y_train)
+    true = np.arange(len(split.y_test)), split.y_test
+    scaled = -np.log(fitted.predict_proba(split.X_test)[true]).mean()
+    fitted[-1].temperature_ = 1.0
+    raw = -np.log(fitted.predict_proba(split.X_test)[true]).mean()
+    assert rows["some"]["cross_entropy"] == pytest.approx(raw, abs=1e-4)
+    assert rows["some +T"]["cross_entropy"] == pytest.approx(scaled, abs=1e-4)
+    assert rows["some"]["temperature"] == 1.0 != rows["some +T"]["temperature"]
+    assert raw != pytest.approx(scaled, abs=1e-3)
+
+
+def test_the_members_of_an_ensemble_differ_and_their_mean_is_scaled_once(split):
+    model = methods.model_of(InstanceSmoothedClassifier(**NETWORK, random_state=0))
+    raw, scaled = methods.ensemble_rows(split, model, 0)
+    assert raw["accuracy"] == scaled["accuracy"]
+    assert raw["cross_entropy"] != scaled["cross_entropy"]
+    assert not set(methods.member_seeds(0)) & set(methods.member_seeds(1))
+
+
+# --- store ------------------------------------------------------------------------------------------------
+
+
+def result(table, seed, method, **metrics):
+    zeros = dict.fromkeys(methods.METRICS, 0.0)
+    return {"table": table, "seed": seed, "method": method, "params": "{}", **zeros, **metrics}
+
+
+def test_a_store_goes_on_where_it_was_and_mixes_no_settings(tmp_path):
+    store = Store(tmp_path / "a.csv", {"cv": 2, "sizes": (1, 2)})
+    assert store.seeds() == set()
+    store.add([result("a", 0, "ILS", accuracy=0.1234567)], "command")
+    again = Store(tmp_path / "a.csv", {"cv": 2, "sizes": (1, 2)})
+    again.add([result("a", 3, "ILS")], "command")
+    assert again.seeds() == {0, 3}
+    rows = read_rows(tmp_path / "a.csv")
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["accuracy"] for row in rows] == ["0.123457", "0"]
+    with pytest.raises(ValueError, match="settings"):
+        Store(tmp_path / "a.csv", {"cv": 3, "sizes": (1, 2)})
+
+
+# --- report -----------------------------------------------------------------------------------------------
+
+
+@given(st.integers(2, 30), st.floats(-3, 3), st.floats(0.01, 10))
+@settings(deadline=None)
+def test_the_interval_holds_the_mean_and_scales_with_the_data(n, shift, scale):
+    values = np.random.default_rng(n).normal(size=n)
+    low, high = report.bootstrap_interval(values, n_resamples=500)
+    assert low <= values.mean() <= high
+    moved = report.bootstrap_interval(scale * values + shift, n_resamples=500)
+    np.testing.assert_allclose(moved, [scale * low + shift, scale * high + shift], atol=1e-9)
+
+
+def test_the_interval_is_about_that_of_the_normal_law():
+    values = np.random.default_rng(0).normal(size=200)
+    half = 1.96 * values.std() / np.sqrt(200)
+    np.testing.assert_allclose(
+        report.bootstrap_interval(values), values.mean() + np.array([-half, half]), atol=0.02
+    )
+
+
+@given(st.integers(0, 1000))
+@settings(deadline=None)
+def test_with_the_tables_needed_the_interval_just_leaves_zero_out(seed):
+    values = np.random.default_rng(seed).normal(0.1, size=12)
+    needed = report.tables_needed(values)
+    assert needed > 12
+    half_width = 1.96 * values.std(ddof=1) / np.sqrt([needed, needed - 1])
+    assert half_width[0] <= abs(values.mean()) * 1.0001
+    assert half_width[1] > abs(values.mean()) * 0.9999 or needed == 13
+
+
+def test_a_comparison_says_when_it_is_not_resolved():
+    frame = pd.DataFrame({"a": [0.1, 0.2, 0.3], "b": [0.2, 0.3, 0.4], "c": [0.3, 0.0, 0.3]})
+    assert report.comparison(frame, "a", "b")[-2:] == ["3/3", "better"]
+    assert report.comparison(frame, "b", "a")[-2:] == ["0/3", "worse"]
+    assert report.comparison(frame, "a", "c")[-1].startswith("not resolved; about ")
+    assert "no number" in report.comparison(frame, "a", "a")[-1]
+
+
+def test_seeds_are_averaged_before_ranking():
+    rows = [
+        result("t", seed, method, cross_entropy=loss, accuracy=accuracy)
+        for method, losses, accuracy in [
+            ("a", (0.0, 1.0), 0.9),
+            ("b", (0.4, 0.4), 0.8),
+            ("c", (0.5, 0.5), 0.9),
+        ]
+        for seed, loss in enumerate(losses)
+    ]
+    frame = pd.DataFrame(rows)
+    means = report.table_means(frame, "cross_entropy")
+    assert report.ranks(means, "cross_entropy").loc["t"].tolist() == [2.5, 1.0, 2.5]
+    accuracy = report.ranks(report.table_means(frame, "accuracy"), "accuracy")
+    assert accuracy.loc["t"].tolist() == [1.5, 3.0, 1.5]
+    with pytest.raises(ValueError, match="different seeds"):
+        report.table_means(frame.iloc[1:], "accuracy")
+
+
+def test_a_variant_is_compared_with_the_method_that_it_varies():
+    pairs = report.variant_pairs(["ILS2, teacher out of fold +T", "No LS, features as they are"])
+    assert pairs[0] == ("ILS2, teacher out of fold +T", "ILS2 +T")
+    assert pairs[1] == ("No LS, features as they are", "No LS")
+
+
+# --- variants ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("shift", "curvature"), [(0.8, 2.0), (1.0, 0.5), (0.5, 4.0)])
+def test_the_quadratic_that_made_the_factors_is_found_again(shift, curvature):
+    proba = np.linspace(0.05, 0.95, 10)
+    factors = np.minimum(curvature * (proba - shift) ** 2, 0.2)
+    found = variants.fit_quadratic(proba, factors, np.full(10, 7.0))
+    assert found == pytest.approx({"shift": shift, "curvature": curvature})
+
+
+def test_a_bin_without_rows_does_not_bend_the_curve():
+    proba = np.linspace(0.05, 0.95, 10)
+    factors = 0.5 * (proba - 1.0) ** 2
+    counts = np.full(10, 5.0)
+    factors[3], counts[3] = 0.2, 0.0
+    assert variants.fit_quadratic(proba, factors, counts)["shift"] == pytest.approx(1.0)
+
+
+def test_each_bin_gets_its_own_best_factor():
+    losses = np.array([[3.0, 1.0], [2.0, 2.0], [4.0, 3.0]])
+    assert variants.best_factors(losses, (0.0, 0.1, 0.2)).tolist() == [0.1, 0.0]
+
+
+def test_the_epoch_with_the_lowest_loss_after_scaling_is_restored(split):
+    def fitted(callbacks):
+        net = InstanceSmoothedClassifier(
+            **NETWORK | {"max_epochs": 40},
+            smoothing=UniformSmoothing(0.2),
+            random_state=0,
+            train_split=predefined_split(Dataset(split.X_test, split.y_test)),
+            callbacks=callbacks,
+        ).fit(split.X_train, split.y_train)
+        logits = net.decision_function(split.X_test) * net.temperature_
+        scaled = log_softmax(logits, fit_temperature(logits, split.y_test))
+        return net, methods.cross_entropy(scaled, split.y_test)
+
+    net, loss = fitted([("best", variants.ScaledBestEpoch())])
+    assert loss == pytest.approx(dict(net.callbacks_)["best"].loss_, abs=1e-5)
+    assert loss < fitted(None)[1]
