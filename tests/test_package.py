@@ -20,7 +20,7 @@ def test_every_exported_name_is_there_and_an_unknown_one_is_not():
         sk_ils.nonsense  # noqa: B018
 
 
-@pytest.mark.parametrize("module", ["sk_ils", "sk_ils.metrics", "sk_ils.inspection"])
+@pytest.mark.parametrize("module", ["sk_ils", "sk_ils.metrics", "sk_ils.inspection", "sk_ils.datasets"])
 def test_whoever_wants_no_network_does_not_wait_for_torch(module):
     code = f"import sys, {module}; assert not {{'torch', 'skorch', 'matplotlib'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
