@@ -6,9 +6,9 @@
     python benchmarks/real_data_report.py
 
 DIR holds the folders ``pmlb`` and ``fashion-mnist``; without ``--data-dir`` the sets come from OpenML.
-Results go to ``benchmarks/results/real_data``, one CSV of the methods and one of all candidates for each set,
-seed by seed: a run can be interrupted and goes on where it was, and two processes can take different sets. The
-report reads these files only.
+Results go to ``benchmarks/results/real_data``, one CSV of the methods and one of all candidates for each
+set, seed by seed: a run can be interrupted and goes on where it was, and two processes can take different
+sets. The report reads these files only.
 
 The protocol, fixed before anything was run:
 

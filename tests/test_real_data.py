@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import real_data_defaults as defaults
 import real_data_methods as methods
 import real_data_report as report
 import real_data_sets as sets
@@ -241,3 +242,41 @@ def test_the_epoch_with_the_lowest_loss_after_scaling_is_restored(split):
     net, loss = fitted([("best", variants.ScaledBestEpoch())])
     assert loss == pytest.approx(dict(net.callbacks_)["best"].loss_, abs=1e-5)
     assert loss < fitted(None)[1]
+
+
+# --- defaults -----------------------------------------------------------------------------------------------
+
+
+def candidate_rows(scores):
+    """Return candidates of two tables: {params: ((inner, test) of table a, (inner, test) of table b)}."""
+    rows = [
+        {
+            "table": table,
+            "seed": 0,
+            "method": "LS +T",
+            "rule": "LS",
+            "params": params,
+            "cv_cross_entropy": inner,
+            "cross_entropy": test,
+        }
+        for params, pairs in scores.items()
+        for table, (inner, test) in zip("ab", pairs, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_search_takes_the_candidate_that_the_inner_folds_prefer_on_each_table():
+    rows = candidate_rows({"p": ((0.1, 5.0), (0.9, 1.0)), "q": ((0.2, 2.0), (0.3, 7.0))})
+    assert defaults.searched(rows).to_dict() == {"a": 5.0, "b": 7.0}
+
+
+def test_defaults_that_were_not_tried_are_named():
+    with pytest.raises(ValueError, match="has not tried"):
+        defaults.package_defaults(candidate_rows({"{}": ((0.1, 0.1), (0.1, 0.1))}))
+
+
+def test_package_defaults_are_candidates_of_the_benchmark():
+    tried = [methods.described(params) for params in ParameterGrid(methods.candidates())]
+    rows = candidate_rows(dict.fromkeys(tried, ((0.5, 1.0), (0.5, 2.0))))
+    for values in defaults.package_defaults(rows).values():
+        assert values.to_dict() == {"a": 1.0, "b": 2.0}
