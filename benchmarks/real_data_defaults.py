@@ -33,6 +33,7 @@ RULE_SETS = {
     "none, LS, ILS2": ("No LS", "LS", "ILS2"),
     "none, LS, ILS2, Dis": ("No LS", "LS", "ILS2", "Dis"),
     "none, LS, ILS1, ILS2, ILS": ("No LS", "LS", "ILS1", "ILS2", "ILS"),
+    "none, LS, ILS1, ILS2, ILS, Dis": ("No LS", "LS", "ILS1", "ILS2", "ILS", "Dis"),
     "all but cLS": ("No LS", "LS", "ILS1", "ILS2", "ILS", "Dis", "BS_soft"),
     "all": ("No LS", "LS", "ILS1", "ILS2", "ILS", "Dis", "BS_soft", "cLS"),
 }
@@ -137,9 +138,10 @@ def package_defaults(candidates):
         raise ValueError(f"real_data.py has not tried these defaults: {missing}")
     in_grid = candidates["params"].isin([described({"net__smoothing": own}) for own in grid])
     settings = fixed_settings(candidates)
+    untuned = {"net__smoothing": rule}
     return {
         f"searched default +T ({len(grid)} candidates)": searched(candidates[in_grid]),
-        f"untuned default +T, {rule!r}": settings[described({"net__smoothing": rule})],
+        f"untuned default +T, {short(described(untuned))}": settings[described(untuned)],
     }
 
 

@@ -218,11 +218,12 @@ class InstanceSmoothedClassifier(CalibratedNet):
         Returns raw logits, one for each class. None is :class:`sk_ils.modules.MLP`. A class is built with
         ``module__...`` parameters, and with the sizes of the data if its ``__init__`` names `n_features_in`
         (the second dimension of X) or `n_classes`. An instance is copied in each fit.
-    smoothing : {"none", "uniform", "ils1", "ils2", "ils", "distillation", "bootstrap"} or rule, default="ils"
-        The rule of :mod:`sk_ils.smoothing`, by name or as an instance such as ``ILS(shift=0.9)``. Its
-        parameters can be set as ``smoothing__shift`` either way, also in GridSearchCV. "none", "uniform" and
-        "bootstrap" need no teacher, and none is fitted. "bootstrap" mixes the student's own prediction into
-        the label, anew in every batch.
+    smoothing : str or rule, default="ils2"
+        The rule of :mod:`sk_ils.smoothing`: "none", "uniform", "ils1", "ils2", "ils", "distillation" or
+        "bootstrap", or an instance such as ``ILS(shift=0.9)``. The default was chosen on real tables. Its
+        parameters can be set as ``smoothing__epsilon`` and the like either way, also in GridSearchCV. "none",
+        "uniform" and "bootstrap" need no teacher, and none is fitted. "bootstrap" mixes the student's own
+        prediction into the label, anew in every batch.
     teacher : classifier or None, default=None
         None is a :class:`TeacherClassifier` with this estimator's module, optimizer, epochs, patience,
         batches, dtype, device and seed, so that ``smoothing="none"`` equals it. Its callbacks are copies of
@@ -333,8 +334,8 @@ class InstanceSmoothedClassifier(CalibratedNet):
     >>> clf = InstanceSmoothedClassifier(random_state=0).fit(X, y)
     >>> clf.predict_proba(X[:1]).shape
     (1, 3)
-    >>> clf.set_params(smoothing__shift=0.9).smoothing
-    ILS(shift=0.9)
+    >>> clf.set_params(smoothing__epsilon=0.2).smoothing
+    ILS2(epsilon=0.2)
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -347,7 +348,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         self,
         module: Any = None,
         *,
-        smoothing: Any = "ils",
+        smoothing: Any = "ils2",
         teacher: Any = None,
         teacher_mode: str = "cached",
         teacher_cv: int | None = None,
@@ -408,7 +409,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
     def set_params(self, **params: Any) -> Self:
         """Set parameters; a fitted network changes at the next fit only.
 
-        ``smoothing__shift`` and the like also work while `smoothing` is a name: the name is replaced by the
+        ``smoothing__epsilon`` and the like also work while `smoothing` is a name: the name is replaced by the
         rule that it stands for.
 
         Parameters

@@ -57,9 +57,9 @@ class AlwaysInterrupt(Callback):
 def test_a_pipeline_trains_and_reaches_the_rule_by_name(student, table):
     X, y = table
     pipe = make_pipeline(StandardScaler(), student())
-    pipe.set_params(instancesmoothedclassifier__smoothing__shift=0.6)
+    pipe.set_params(instancesmoothedclassifier__smoothing__epsilon=0.6)
     assert pipe.fit(X, y).score(X, y) > 0.6
-    assert pipe[-1].smoothing_.shift == 0.6
+    assert pipe[-1].smoothing_.epsilon == 0.6
     np.testing.assert_array_equal(
         pipe.predict_proba(X), pipe[-1].predict_proba(StandardScaler().fit_transform(X))
     )
@@ -383,6 +383,6 @@ def test_a_data_frame_stays_one_on_the_way_through_a_pipeline(student, table):
 
 
 def test_the_notebook_shows_the_parameters():
-    html = InstanceSmoothedClassifier(smoothing__shift=0.7)._repr_html_()
-    assert "ILS(shift=0.7)" in html
+    html = InstanceSmoothedClassifier(smoothing__epsilon=0.7)._repr_html_()
+    assert "ILS2(epsilon=0.7)" in html
     assert "max_epochs" in html

@@ -153,17 +153,17 @@ def test_set_params_changes_a_fitted_network_at_the_next_fit_only(student, table
 
 def test_parameters_come_back_as_they_were_given():
     clf = InstanceSmoothedClassifier(
-        None, lr=0.1, module__hidden_sizes=(3,), callbacks__print_log=None, smoothing__shift=0.5
+        None, lr=0.1, module__hidden_sizes=(3,), callbacks__print_log=None, smoothing__epsilon=0.5
     )
     for copy in (clone(clf), clone(clone(clf)).set_params()):
         parameters = copy.get_params()
         assert parameters["lr"] == 0.1
         assert parameters["module__hidden_sizes"] == (3,)
         assert parameters["callbacks__print_log"] is None
-        assert parameters["smoothing__shift"] == 0.5
+        assert parameters["smoothing__epsilon"] == 0.5
         assert parameters["device"] == "auto"
     assert "module__hidden_sizes=(3,)" in repr(clf)
-    assert "smoothing=ILS(shift=0.5)" in repr(clf)
+    assert "smoothing=ILS2(epsilon=0.5)" in repr(clf)
 
 
 class Scaled(InstanceSmoothedClassifier):

@@ -374,7 +374,7 @@ def test_partial_fit_uses_a_frozen_teacher_as_it_is_and_refuses_others(student, 
 
 def test_a_search_over_the_rule_fits_one_teacher_a_fold(student, table, calls, tmp_path):
     X, y = table
-    grid = {"smoothing__shift": [0.5, 0.7, 0.9], "smoothing__curvature": [1, 2]}
+    grid = {"smoothing__epsilon": [0.05, 0.1, 0.2], "smoothing__temperature": [1, 2]}
     search = GridSearchCV(
         student(teacher=Recording(), memory=str(tmp_path)),
         grid,
@@ -414,7 +414,7 @@ def test_whatever_a_teacher_depends_on_fits_it_again(student, table, calls, tmp_
 def test_the_default_teacher_is_cached_too(student, table, tmp_path):
     X, y = table
     first = student(memory=str(tmp_path)).fit(X, y)
-    second = student(memory=str(tmp_path), smoothing__shift=0.5).fit(X, y)
+    second = student(memory=str(tmp_path), smoothing__epsilon=0.5).fit(X, y)
     assert first.teacher_.history[:, "dur"] == second.teacher_.history[:, "dur"]
     np.testing.assert_array_equal(first.predict_proba(X), student().fit(X, y).predict_proba(X))
 
