@@ -264,10 +264,13 @@ def half_text(half, results):
 
 def variants_text(methods, variants):
     """Return the section about the variants, each against the method that it varies."""
-    both = pd.concat([methods[methods["table"].isin(set(variants["table"]))], variants])
+    # The methods of the same tables and seeds.
+    runs = variants[["table", "seed"]].drop_duplicates()
+    both = pd.concat([methods.merge(runs), variants])
     pairs = variant_pairs(dict.fromkeys(variants["method"]))
     names = sorted(set(variants["table"]))
-    return f"## Variants: {len(names)} tables ({', '.join(names)})\n\n" + differences_text(both, pairs)
+    title = f"## Variants: {len(names)} tables ({', '.join(names)}), {variants['seed'].nunique()} seeds\n\n"
+    return title + differences_text(both, pairs)
 
 
 def images_text(folder, name):
