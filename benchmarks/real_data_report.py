@@ -41,6 +41,7 @@ PAPER = (
     "No LS",
     "No LS +T",
 )
+IMAGES = ("fashion_mlp", "fashion_conv")
 #: The order of methods where no number gives one.
 ORDER = ("No LS", "LS", "ILS1", "ILS2", "ILS", "cLS", "Dis", "BS_soft", "Beta", "Ensemble")
 N_RESAMPLES = 10_000
@@ -310,8 +311,9 @@ def main():
     variants = load(options.results, TABLES, "_variants")
     if not variants.empty:
         print(variants_text(load(options.results, TABLES), variants))
-    for file in sorted(options.results.glob("fashion_*.csv")):
-        print(images_text(options.results, file.stem))
+    for name in IMAGES:
+        if (options.results / f"{name}.csv").exists():
+            print(images_text(options.results, name))
 
 
 if __name__ == "__main__":
