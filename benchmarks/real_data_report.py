@@ -277,14 +277,17 @@ def variants_text(methods, variants):
 def images_text(folder, name):
     """Return the section about one network on Fashion-MNIST, whose seeds are all that there is."""
     results = load(folder, [name])
+    n_seeds = results["seed"].nunique()
     mean = results.groupby("method", sort=False)[list(METRICS)].mean().sort_values("cross_entropy")
     error = results.groupby("method")[list(METRICS)].sem()
-    rows = [
-        [method, *(f"{mean.loc[method, m]:.4f} ± {error.loc[method, m]:.4f}" for m in METRICS)]
-        for method in mean.index
-    ]
-    title = f"## {name}: {results['seed'].nunique()} seeds, mean ± standard error over seeds\n\n"
-    return title + markdown(["method", *METRICS.values()], rows)
+
+    def cell(method, metric):
+        value = f"{mean.loc[method, metric]:.4f}"
+        return value if n_seeds == 1 else f"{value} ± {error.loc[method, metric]:.4f}"
+
+    rows = [[method, *(cell(method, metric) for metric in METRICS)] for method in mean.index]
+    what = "one seed" if n_seeds == 1 else f"{n_seeds} seeds, mean ± standard error over seeds"
+    return f"## {name}: {what}\n\n" + markdown(["method", *METRICS.values()], rows)
 
 
 def main():
