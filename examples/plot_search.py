@@ -53,7 +53,7 @@ best = SearchDisplay.from_search(search, "smoothing", ax=axes[0]).frame().sort_v
 splits = range(search.n_splits_)
 cross_entropy = -np.array([search.cv_results_[f"split{i}_test_score"] for i in splits])  # (fold, candidate)
 (unsmoothed,) = (i for i, params in enumerate(candidates) if "none" in params.values())
-print(f"\n{'rule':<8} {'best of':>7} {'cross-entropy':>17} {'minus none':>18}   with")
+print(f"\n{'rule':<12} {'best of':>7} {'cross-entropy':>17} {'minus none':>18}   with")
 for rule, mean, error, candidate, n_candidates in best.itertuples(index=False):
     difference = cross_entropy[:, candidate] - cross_entropy[:, unsmoothed]
     difference_error = difference.std(ddof=1) / np.sqrt(len(difference))
@@ -62,7 +62,7 @@ for rule, mean, error, candidate, n_candidates in best.itertuples(index=False):
         for name, value in candidates[candidate].items()
         if value != rule
     ]
-    row = f"{rule:<8} {n_candidates:>7} {mean:>8.4f} ± {error:.4f}"
+    row = f"{rule:<12} {n_candidates:>7} {mean:>8.4f} ± {error:.4f}"
     print(f"{row} {difference.mean():>9.4f} ± {difference_error:.4f}   {', '.join(settings)}".rstrip())
 
 # %%
