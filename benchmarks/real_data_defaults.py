@@ -168,7 +168,7 @@ def main():
     options = parser.parse_args()
     candidates = load_candidates(options.results, options.half)
     methods = load(options.results, HALVES[options.half])
-    if options.half == "choosing":
+    if options.half != "reporting":
         print("## Fixed settings, all scaled: the best\n")
         # cLS is no rule of the package.
         print(settings_text(fixed_settings(candidates[candidates["rule"] != "cLS"]), N_SHOWN))

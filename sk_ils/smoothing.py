@@ -544,7 +544,8 @@ class SoftBootstrap(SmoothingRule):
     Parameters
     ----------
     beta : float, default=0.95
-        The label's part in the target, in (0, 1]. 1 trains on hard labels; the default is the authors'.
+        The label's part in the target, in (0, 1]. 1 trains on hard labels. The default is the paper's
+        from memory: its text was not at hand.
 
     Examples
     --------
