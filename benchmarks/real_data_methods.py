@@ -242,14 +242,16 @@ def tested(split, model, candidates):
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def smoothing_rows(split, model, cv):
+def smoothing_rows(split, model, cv, *, test_all):
     """Return the rows of all methods that are rules, and those of the scaled form of every candidate.
 
-    All candidates are tested, not just the winners: the second kind of rows tells what a fixed setting, or
-    a search of several rules, would have given. No row of a method is chosen by it.
+    The second kind of rows tells what a fixed setting, or a search of several rules, would have given. No row
+    of a method is chosen by it. Without `test_all` only winners are tested, and there are no such rows.
     """
     search = SmoothingSearchCV(model, candidates(), cv=cv, scoring=neg_cross_entropies, refit=False)
     search.fit(split.X_train, split.y_train)
+    if not test_all:
+        return evaluate(split, model, winners(search)), []
     every = search.cv_results_["params"]
     scores = {described(params): own for params, own in zip(every, tested(split, model, every), strict=True)}
     chosen = [
@@ -326,7 +328,7 @@ def member_seeds(seed):
     return [1000 * (seed + 1) + member for member in range(N_MEMBERS)]
 
 
-def method_rows(split, network, *, seed, n_splits, scale):
+def method_rows(split, network, *, seed, n_splits, scale, test_all=True):
     """Return the rows of all methods for one split of a table, and those of every candidate.
 
     Parameters
@@ -340,9 +342,11 @@ def method_rows(split, network, *, seed, n_splits, scale):
         Folds on which candidates are compared.
     scale : bool
         Whether to standardise the features.
+    test_all : bool, default=True
+        Whether to test all candidates, or just those that the inner folds prefer.
     """
     model = model_of(InstanceSmoothedClassifier(**network, random_state=seed), scale=scale)
     beta = model_of(BetaSmoothedClassifier(**network, random_state=seed), scale=scale)
     cv = inner_folds(n_splits, seed)
-    chosen, settings = smoothing_rows(split, model, cv)
+    chosen, settings = smoothing_rows(split, model, cv, test_all=test_all)
     return [*chosen, *beta_rows(split, beta, cv), *ensemble_rows(split, model, seed)], settings

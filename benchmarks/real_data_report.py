@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from real_data_sets import HALVES, TABLES
+from real_data_sets import HALVES, IMAGES, TABLES
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -41,7 +41,6 @@ PAPER = (
     "No LS",
     "No LS +T",
 )
-IMAGES = ("fashion_mlp", "fashion_conv")
 #: The order of methods where no number gives one.
 ORDER = ("No LS", "LS", "ILS1", "ILS2", "ILS", "cLS", "Dis", "BS_soft", "Beta", "Ensemble")
 N_RESAMPLES = 10_000

@@ -1,19 +1,26 @@
 """The real-data benchmark's own functions: halves, selection, evaluation, store, intervals, curves."""
 
+import gzip
+import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import real_data
 import real_data_defaults as defaults
 import real_data_methods as methods
 import real_data_report as report
 import real_data_sets as sets
 import real_data_variants as variants
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_data_nets import SmallResNet
 from real_data_store import COLUMNS, Store, read_rows
 from sklearn.model_selection import ParameterGrid
+from sklearn.utils import Bunch
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
@@ -58,6 +65,104 @@ def test_a_split_shares_no_row_and_keeps_its_limits(table):
     assert not set(split.X_train[:, 0]) & set(split.X_test[:, 0])
     small = sets.split_rows(numbered, y, seed=1, max_train=2000, max_test=5000)
     assert (len(small.y_train), len(small.y_test)) == (168, 72)
+
+
+@pytest.fixture
+def fashion(tmp_path):
+    """Return a folder with 80 training and 40 test images of noise, labelled by their brightness."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "fashion-mnist"
+    folder.mkdir()
+    for part, n in (("train", 80), ("t10k", 40)):
+        labels = np.arange(n, dtype=np.uint8) % 10
+        images = rng.integers(20, size=(n, 28, 28), dtype=np.uint8) + 20 * labels[:, None, None]
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
+            (folder / f"{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(head + array.tobytes()))
+    return tmp_path
+
+
+def test_fashion_mnist_is_read_as_its_authors_split_it(fashion):
+    split = sets.load_fashion(fashion)
+    assert (split.X_train.shape, split.X_test.shape) == ((80, 784), (40, 784))
+    assert split.X_train.dtype == np.float32
+    assert (split.X_train.mean(), split.X_train.std()) == pytest.approx((0, 1), abs=1e-5)
+    np.testing.assert_array_equal(split.y_test, np.arange(40) % 10)
+    brightness = split.X_test.mean(axis=1)
+    assert (np.diff([brightness[split.y_test == label].mean() for label in range(10)]) > 0).all()
+
+
+def openml(monkeypatch, **columns):
+    """Put a frame of these columns and a target in the place of what OpenML would send."""
+    frame = pd.DataFrame(columns)
+    target = pd.Series(pd.Categorical(["b", "a", *["b"] * (len(frame) - 2)]), name="class")
+    bunch = Bunch(data=frame, target=target)
+    monkeypatch.setattr(sets, "fetch_openml", lambda *, data_id, as_frame: bunch)
+
+
+def test_categories_of_openml_become_codes_and_noise_columns_go(monkeypatch):
+    monkeypatch.setitem(sets._COLUMNS, "vowel", 2)
+    sex = pd.Categorical(["m", "f"] * 495)
+    openml(monkeypatch, sex=sex, height=np.linspace(0, 1, 990), noise=np.ones(990))
+    X, y = sets.load_table("vowel")
+    np.testing.assert_allclose(X, np.column_stack([[1, 0] * 495, np.linspace(0, 1, 990)]), atol=1e-7)
+    assert (X.dtype, y[:3].tolist()) == (np.float32, [1, 0, 1])
+
+
+@pytest.mark.parametrize(("name", "rows"), [("satimage", 6430), ("cmc", 1473)])
+def test_a_set_of_openml_must_have_its_number_of_rows(monkeypatch, name, rows):
+    openml(monkeypatch, x=np.arange(rows))
+    assert len(sets.load_table(name)[1]) == rows
+    openml(monkeypatch, x=np.arange(rows + 5))
+    with pytest.raises(ValueError, match=f"{rows} were expected of {name}"):
+        sets.load_table(name)
+
+
+def test_the_sizes_of_a_set_give_way_to_those_of_the_command():
+    def sizes(*arguments):
+        options = real_data.parse_arguments(arguments)
+        return [real_data.settings_of(name, options) for name in ("vowel", "fashion_resnet")]
+
+    assert [own["max_train"] for own in sizes()] == [2000, 60_000]
+    assert [own["max_train"] for own in sizes("--max-train", "100")] == [100, 100]
+    assert [own["epochs"] for own in sizes("--epochs", "3")] == [3, 3]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_said(capsys):
+    with pytest.raises(SystemExit):
+        real_data.parse_arguments(["--device", "cuda"])
+    assert "no GPU" in capsys.readouterr().err
+
+
+class TinyResNet(SmallResNet):
+    def __init__(self, n_classes=10):
+        super().__init__(n_classes, width=2, n_blocks=1)
+
+
+@pytest.mark.parametrize(
+    "device",
+    ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))],
+)
+def test_a_residual_network_is_trained_on_all_images_and_only_winners_are_tested(
+    fashion, monkeypatch, device
+):
+    rules = [NoSmoothing(), *(UniformSmoothing(epsilon) for epsilon in (0.01, 0.1, 0.2))]
+    monkeypatch.setattr(methods, "candidates", lambda: [{"net__smoothing": rules}])
+    tiny = replace(real_data.SETUPS["fashion_resnet"], module=TinyResNet, train_split=0.25)
+    monkeypatch.setitem(real_data.SETUPS, "fashion_resnet", tiny)
+    results = fashion / "results"
+    words = ["--data-dir", fashion, "--results", results, "--device", device, "--epochs", 2, "--seeds", 1]
+    options = real_data.parse_arguments([*map(str, words), "--tables", "fashion_resnet"])
+    assert real_data.load_split("fashion_resnet", 0, options).X_train.shape == (80, 784)
+    real_data.run(options)
+    rows = read_rows(results / "fashion_resnet.csv")
+    plain, forms = ["No LS", "LS", "Beta", "Ensemble"], ["", " +T"]
+    assert sorted(row["method"] for row in rows) == sorted(name + form for name in plain for form in forms)
+    assert all(0 < float(row["cross_entropy"]) < 10 for row in rows)
+    assert json.loads((results / "fashion_resnet.json").read_text())["settings"]["max_train"] == 60_000
+    assert not (results / "fashion_resnet_candidates.csv").exists()
+    assert "fashion_resnet: one seed" in report.images_text(results, "fashion_resnet")
 
 
 # --- selection and evaluation -----------------------------------------------------------------------------
