@@ -539,13 +539,14 @@ class SoftBootstrap(SmoothingRule):
     :math:`L = -\sum_k (\beta 1[k = t] + (1 - \beta) p_k) \ln p_k` with the student's prediction p. Gradients
     flow through the p inside the target, too: the authors call L softmax regression with minimum entropy
     regularisation, and only then is it (beta times the cross-entropy plus 1 - beta times the entropy of p).
-    Implementations that stop the gradient in the target are another method.
+    Implementations that stop the gradient in the target are another method. The paper's own text was not at
+    hand; equation and default follow a public notebook about it (github.com/vfdev-5/BootstrappingLoss), in
+    which the gradient flows, too.
 
     Parameters
     ----------
     beta : float, default=0.95
-        The label's part in the target, in (0, 1]. 1 trains on hard labels. The default is the paper's
-        from memory: its text was not at hand.
+        The label's part in the target, in (0, 1]. 1 trains on hard labels.
 
     Examples
     --------
