@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types contracts unit docs clean
+.PHONY: demo test lint types contracts unit clean
 
 demo: $(VENV)/installed-plots
 	$(BIN)/python examples/demo_digits.py
