@@ -2,6 +2,7 @@
 
     python benchmarks/real_data.py --data-dir DIR [--half choosing|reporting|both] [--tables NAME ...]
     python benchmarks/real_data.py --data-dir DIR --variants --half choosing
+    python benchmarks/real_data.py --data-dir DIR --holdout --half choosing
     python benchmarks/real_data.py --data-dir DIR --timing --tables satimage letter
     python benchmarks/real_data.py --data-dir DIR --tables fashion_mlp fashion_conv
     python benchmarks/real_data.py --data-dir DIR --tables fashion_resnet --device cuda
@@ -55,7 +56,7 @@ from real_data_methods import method_rows, model_of, parameters_of
 from real_data_nets import SmallConvNet, SmallResNet
 from real_data_sets import HALVES, IMAGES, TABLES, Split, load_fashion, load_table, split_rows
 from real_data_store import Store, read_rows
-from real_data_variants import variant_rows
+from real_data_variants import holdout_rows, variant_rows
 from rivals import BetaSmoothedClassifier
 
 from sk_ils import InstanceSmoothedClassifier
@@ -96,6 +97,7 @@ def parse_arguments(arguments=None):
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--variants", action="store_true", help="the variants; needs the methods' results")
+    parser.add_argument("--holdout", action="store_true", help="the rules, chosen on the hold-out")
     parser.add_argument("--timing", action="store_true", help="plain fits; needs the methods' results")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--threads", type=int, default=1)
@@ -167,6 +169,8 @@ def rows_of_seed(name, seed, options):
     """Return the results of the methods or the variants for one seed of a set, and of all candidates."""
     split, network = load_split(name, seed, options), network_of(name, options)
     common = {"seed": seed, "n_splits": options.cv}
+    if options.holdout:
+        return holdout_rows(split, network, seed=seed), []
     if options.variants:
         return variant_rows(split, network, chosen_before(name, seed, options), **common), []
     test_all = setup_of(name, options).test_all
@@ -176,7 +180,7 @@ def rows_of_seed(name, seed, options):
 def run(options):
     """Fill the results of each set, seed by seed."""
     for name in options.tables or HALVES[options.half]:
-        file = f"{name}_variants" if options.variants else name
+        file = name + ("_holdout" if options.holdout else "_variants" if options.variants else "")
         store = Store(options.results / f"{file}.csv", settings_of(name, options))
         candidates = Store(options.results / f"{name}_candidates.csv", settings_of(name, options))
         for seed in sorted(set(range(options.seeds)) - store.seeds()):

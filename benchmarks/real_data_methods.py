@@ -5,6 +5,7 @@ Nothing here knows of tables or files: a `Split` and the network's parameters in
 
 import json
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 from rivals import BetaSmoothedClassifier, ClassSmoothing
@@ -185,9 +186,8 @@ def name_of(params):
     return NAMES[type(params["net__smoothing"])]
 
 
-def winners(search, name_of=name_of):
-    """Return {(method, suffix): parameters} of the best candidate of each method and form in a search."""
-    results = search.cv_results_
+def winners(results, name_of=name_of):
+    """Return {(method, suffix): parameters} of each method's and form's best candidate in `cv_results_`."""
     best = {}
     for suffix, form in FORMS.items():
         for params, score in zip(results["params"], results[f"mean_test_{form}"], strict=True):
@@ -200,7 +200,7 @@ def winners(search, name_of=name_of):
 def select(split, model, grid, cv, name_of=name_of):
     """Return the winners among the candidates of a grid, compared on folds of the training part."""
     search = SmoothingSearchCV(model, grid, cv=cv, scoring=neg_cross_entropies, refit=False)
-    return winners(search.fit(split.X_train, split.y_train), name_of)
+    return winners(search.fit(split.X_train, split.y_train).cv_results_, name_of)
 
 
 def evaluate(split, model, chosen):
@@ -216,14 +216,14 @@ def evaluate(split, model, chosen):
     distinct = {}
     for (method, suffix), params in chosen.items():
         distinct.setdefault((method, described(params)), (params, []))[1].append(suffix)
-    scores = tested(split, model, [params for params, _ in distinct.values()])
+    scores = scores_of(split, model, [params for params, _ in distinct.values()])
     rows = []
     for (method, _), (params, suffixes), own in zip(distinct, distinct.values(), scores, strict=True):
         rows += rows_of_scores(method, params, own, suffixes)
     return rows
 
 
-def tested(split, model, candidates):
+def scores_of(split, model, candidates, scoring=scores_on_test):
     """Return the test scores of each candidate, all trained on the training part at once.
 
     A search over a single "fold", training part against test part: nothing is selected by it.
@@ -233,7 +233,7 @@ def tested(split, model, candidates):
         model,
         [{name: [value] for name, value in params.items()} for params in candidates],
         cv=[(np.arange(n_train), np.arange(n_train, n_train + n_test))],
-        scoring=scores_on_test,
+        scoring=scoring,
         refit=False,
     )
     search.fit(np.concatenate([split.X_train, split.X_test]), np.concatenate([split.y_train, split.y_test]))
@@ -251,12 +251,14 @@ def smoothing_rows(split, model, cv, *, test_all):
     search = SmoothingSearchCV(model, candidates(), cv=cv, scoring=neg_cross_entropies, refit=False)
     search.fit(split.X_train, split.y_train)
     if not test_all:
-        return evaluate(split, model, winners(search)), []
+        return evaluate(split, model, winners(search.cv_results_)), []
     every = search.cv_results_["params"]
-    scores = {described(params): own for params, own in zip(every, tested(split, model, every), strict=True)}
+    scores = {
+        described(params): own for params, own in zip(every, scores_of(split, model, every), strict=True)
+    }
     chosen = [
         row
-        for (method, suffix), params in winners(search).items()
+        for (method, suffix), params in winners(search.cv_results_).items()
         for row in rows_of_scores(method, params, scores[described(params)], [suffix])
     ]
     settings = [
@@ -272,7 +274,7 @@ def smoothing_rows(split, model, cv, *, test_all):
 def beta_rows(split, model, cv):
     """Return the rows of Beta smoothing, whose candidates are trained one by one."""
     search = GridSearchCV(model, BETA_GRID, cv=cv, scoring=neg_cross_entropies, refit=False)
-    chosen = winners(search.fit(split.X_train, split.y_train), lambda params: "Beta")
+    chosen = winners(search.fit(split.X_train, split.y_train).cv_results_, lambda params: "Beta")
     rows = []
     for (method, suffix), params in chosen.items():
         start = perf_counter()
@@ -283,12 +285,18 @@ def beta_rows(split, model, cv):
     return rows
 
 
-def ensemble_rows(split, model, seed):
-    """Return the rows of a deep ensemble: the mean probabilities of plain networks with different seeds.
+class KnownHoldout(NamedTuple):
+    """Scaled features of the rows that are trained on, of those that are held out, and of the test."""
 
-    The members share a hold-out, so that "+T" is one temperature of the pooled probabilities.
-    """
-    start = perf_counter()
+    X_fit: np.ndarray
+    y_fit: np.ndarray
+    X_valid: np.ndarray
+    y_valid: np.ndarray
+    X_test: np.ndarray
+
+
+def with_common_holdout(split, model, seed):
+    """Return the rows of a split with a hold-out that is known outside, and the network that holds it out."""
     scaler, net = model[:-1].fit(split.X_train), model[-1]
     X_fit, X_valid, y_fit, y_valid = train_test_split(
         scaler.transform(split.X_train),
@@ -298,8 +306,19 @@ def ensemble_rows(split, model, seed):
         random_state=seed,
     )
     held_out = predefined_split(Dataset(X_valid, y_valid))
+    known = KnownHoldout(X_fit, y_fit, X_valid, y_valid, scaler.transform(split.X_test))
+    return known, clone(net).set_params(train_split=held_out)
+
+
+def ensemble_rows(split, model, seed):
+    """Return the rows of a deep ensemble: the mean probabilities of plain networks with different seeds.
+
+    The members share a hold-out, so that "+T" is one temperature of the pooled probabilities.
+    """
+    start = perf_counter()
+    known, net = with_common_holdout(split, model, seed)
     members = [
-        clone(net).set_params(smoothing="none", train_split=held_out, random_state=member).fit(X_fit, y_fit)
+        clone(net).set_params(smoothing="none", random_state=member).fit(known.X_fit, known.y_fit)
         for member in member_seeds(seed)
     ]
 
@@ -307,9 +326,9 @@ def ensemble_rows(split, model, seed):
         z = [log_softmax(member.decision_function(X) * member.temperature_) for member in members]
         return logsumexp(z, axis=0) - np.log(len(z))
 
-    temperature = fit_temperature(pooled(X_valid), y_valid)
+    temperature = fit_temperature(pooled(known.X_valid), known.y_valid)
     seconds = perf_counter() - start
-    raw = pooled(scaler.transform(split.X_test))
+    raw = pooled(known.X_test)
     forms = {"": (raw, 1.0), " +T": (log_softmax(raw, temperature), temperature)}
     return [
         row_of(

@@ -43,6 +43,8 @@ PAPER = (
 )
 #: The order of methods where no number gives one.
 ORDER = ("No LS", "LS", "ILS1", "ILS2", "ILS", "cLS", "Dis", "BS_soft", "Beta", "Ensemble")
+#: A variant that varies no one method: the best candidate of all rules.
+ANY_RULE = "Any rule"
 N_RESAMPLES = 10_000
 LEVEL = 0.95
 Z = 1.959964  # its quantile of the standard normal
@@ -186,7 +188,9 @@ def variant_pairs(variants):
     pairs = []
     for variant in variants:
         suffix = " +T" if variant.endswith(" +T") else ""
-        pairs.append((variant, variant.split(",")[0] + suffix))
+        method = variant.split(",")[0]
+        references = ("No LS", "LS") if method == ANY_RULE else (method,)
+        pairs += [(variant, reference + suffix) for reference in references]
     return pairs
 
 
@@ -262,14 +266,14 @@ def half_text(half, results):
     )
 
 
-def variants_text(methods, variants):
-    """Return the section about the variants, each against the method that it varies."""
+def variants_text(what, methods, variants):
+    """Return a section about variants, each against the method that it varies."""
     # The methods of the same tables and seeds.
     runs = variants[["table", "seed"]].drop_duplicates()
     both = pd.concat([methods.merge(runs), variants])
     pairs = variant_pairs(dict.fromkeys(variants["method"]))
     names = sorted(set(variants["table"]))
-    title = f"## Variants: {len(names)} tables ({', '.join(names)}), {variants['seed'].nunique()} seeds\n\n"
+    title = f"## {what}: {len(names)} tables ({', '.join(names)}), {variants['seed'].nunique()} seeds\n\n"
     return title + differences_text(both, pairs)
 
 
@@ -310,9 +314,11 @@ def main():
                 options.pictures / f"ranks_scaled_{half}.png",
             )
             draw_ranks(results, PAPER, "The paper's methods", options.pictures / f"ranks_paper_{half}.png")
-    variants = load(options.results, TABLES, "_variants")
-    if not variants.empty:
-        print(variants_text(load(options.results, TABLES), variants))
+    methods = load(options.results, TABLES)
+    for suffix, what in {"_variants": "Variants", "_holdout": "Chosen on the hold-out"}.items():
+        variants = load(options.results, TABLES, suffix)
+        if not variants.empty:
+            print(variants_text(what, methods, variants))
     for name in IMAGES:
         if (options.results / f"{name}.csv").exists():
             print(images_text(options.results, name))

@@ -6,7 +6,9 @@ import numpy as np
 from real_data_methods import (
     FORMS,
     TEACHER_FOLDS,
+    candidates,
     cross_entropy,
+    described,
     evaluate,
     ils2_candidates,
     ils_candidates,
@@ -15,12 +17,19 @@ from real_data_methods import (
     member_seeds,
     model_of,
     name_of,
+    neg_cross_entropies,
     rows_of_scores,
+    scores_of,
     scores_on_test,
     select,
+    winners,
+    with_common_holdout,
 )
+from real_data_report import ANY_RULE
+from real_data_sets import Split
 from sklearn.base import clone
 from sklearn.ensemble import VotingClassifier
+from sklearn.model_selection import ParameterGrid
 from skorch.callbacks import Callback
 
 from sk_ils import InstanceSmoothedClassifier
@@ -28,7 +37,7 @@ from sk_ils.model_selection import SmoothingSearchCV
 from sk_ils.smoothing import ILS, ILS1, NoSmoothing, UniformSmoothing
 from sk_ils.temperature import fit_temperature, log_softmax
 
-__all__ = ["ScaledBestEpoch", "best_factors", "fit_quadratic", "variant_rows"]
+__all__ = ["ScaledBestEpoch", "best_factors", "fit_quadratic", "holdout_rows", "variant_rows"]
 
 RULES = ("No LS", "LS", "ILS1", "ILS2", "ILS")
 PATIENCE = (10, 20)
@@ -90,6 +99,46 @@ def ensemble_teacher_rows(split, model, cv, seed):
         return f"{name_of(params)}, ensemble as teacher"
 
     return evaluate(split, taught, select(split, taught, grid, cv, named))
+
+
+# --- chosen on the hold-out ----------------------------------------------------------------------------
+
+
+def holdout_rows(split, network, *, seed):
+    """Return the rows of rules whose candidates were compared on the hold-out of the only fit, not on folds.
+
+    As in the paper, the same rows serve early stopping, temperature and choice, and the chosen network is
+    there already: nothing is fitted again. "Any rule" is chosen among the candidates of all of them.
+    """
+    model = model_of(InstanceSmoothedClassifier(**network, random_state=seed))
+    known, net = with_common_holdout(split, model, seed)
+    n_valid = len(known.y_valid)
+
+    def scores(fitted, X, y):
+        valid = neg_cross_entropies(fitted, X[:n_valid], y[:n_valid])
+        on_test = scores_on_test(fitted, X[n_valid:], y[n_valid:])
+        return on_test | {f"valid_{form}": value for form, value in valid.items()}
+
+    both = Split(
+        known.X_fit,
+        known.y_fit,
+        np.concatenate([known.X_valid, known.X_test]),
+        np.concatenate([known.y_valid, split.y_test]),
+    )
+    every = [params for params in ParameterGrid(candidates()) if "net__teacher_cv" not in params]
+    found = scores_of(both, model_of(net, scale=False), every, scores)
+    results = {"params": every}
+    results |= {f"mean_test_{form}": [own[f"valid_{form}"] for own in found] for form in FORMS.values()}
+    chosen = winners(results) | winners(results, lambda params: ANY_RULE)
+    of = {described(params): own for params, own in zip(every, found, strict=True)}
+    return [
+        row
+        for (method, suffix), params in chosen.items()
+        for row in rows_of_scores(
+            f"{method}, chosen on the hold-out", params, of[described(params)], [suffix]
+        )
+        if method != "No LS"  # has nothing to choose
+    ]
 
 
 # --- the best epoch by the scaled cross-entropy --------------------------------------------------------

@@ -3,7 +3,6 @@
 import gzip
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from real_data_nets import SmallResNet
 from real_data_store import COLUMNS, Store, read_rows
+from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils import Bunch
 from skorch.dataset import Dataset
@@ -185,7 +185,7 @@ def test_each_form_of_each_method_gets_its_own_winner():
         "mean_test_raw": [-1.0, -0.5, -0.6],
         "mean_test_scaled": [-1.0, -0.5, -0.4],
     }
-    chosen = methods.winners(SimpleNamespace(cv_results_=results))
+    chosen = methods.winners(results)
     epsilons = {key: params["net__smoothing"].get_params().get("epsilon") for key, params in chosen.items()}
     assert epsilons == {("No LS", ""): None, ("No LS", " +T"): None, ("LS", ""): 0.1, ("LS", " +T"): 0.2}
 
@@ -218,6 +218,27 @@ def test_the_members_of_an_ensemble_differ_and_their_mean_is_scaled_once(split):
     assert raw["accuracy"] == scaled["accuracy"]
     assert raw["cross_entropy"] != scaled["cross_entropy"]
     assert not set(methods.member_seeds(0)) & set(methods.member_seeds(1))
+
+
+def test_a_choice_on_the_hold_out_takes_the_candidate_that_is_best_there(split, monkeypatch):
+    rules = [NoSmoothing(), *(UniformSmoothing(epsilon) for epsilon in (0.02, 0.3, 0.6))]
+    for module in (methods, variants):
+        monkeypatch.setattr(module, "candidates", lambda: [{"net__smoothing": rules}])
+    rows = {row["method"]: row for row in variants.holdout_rows(split, NETWORK, seed=0)}
+    ends = [" +T", ""]
+    assert set(rows) == {
+        f"{name}, chosen on the hold-out{end}" for name in ("LS", "Any rule") for end in ends
+    }
+    model = methods.model_of(InstanceSmoothedClassifier(**NETWORK, random_state=0))
+    known, net = methods.with_common_holdout(split, model, 0)
+    plain = methods.model_of(net, scale=False)
+    fitted = [clone(plain).set_params(net__smoothing=rule).fit(known.X_fit, known.y_fit) for rule in rules]
+    losses = [-methods.neg_cross_entropies(own, known.X_valid, known.y_valid)["scaled"] for own in fitted]
+    best = int(np.argmin(losses))
+    row = rows["Any rule, chosen on the hold-out +T"]
+    assert row["params"] == methods.described({"net__smoothing": rules[best]})
+    expected = methods.scores_on_test(fitted[best], known.X_test, split.y_test)["scaled_cross_entropy"]
+    assert row["cross_entropy"] == pytest.approx(expected, abs=1e-4)
 
 
 # --- store ------------------------------------------------------------------------------------------------
@@ -305,6 +326,8 @@ def test_a_variant_is_compared_with_the_method_that_it_varies():
     pairs = report.variant_pairs(["ILS2, teacher out of fold +T", "No LS, features as they are"])
     assert pairs[0] == ("ILS2, teacher out of fold +T", "ILS2 +T")
     assert pairs[1] == ("No LS, features as they are", "No LS")
+    both = report.variant_pairs(["Any rule, chosen on the hold-out +T"])
+    assert [reference for _, reference in both] == ["No LS +T", "LS +T"]
 
 
 # --- variants ---------------------------------------------------------------------------------------------
