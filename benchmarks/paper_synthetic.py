@@ -6,7 +6,8 @@ paper, and 5000 test. Networks have five hidden layers of 64 ReLU units; Adam, l
 500 epochs, patience 10, the epoch of the lowest validation cross-entropy. The batch size is not published:
 ours is the whole training set of 150 rows, with which the circles were reconstructed. Temperatures are the
 estimator's, with its weak prior 2 (ln T)^2; the paper's have none. The paper's T of ILS2 and ILS applies to
-raw teacher logits, so that our rule gets T / T_cal.
+raw teacher logits, so that our rule gets T / T_cal. Beside the network's, ILS1, ILS2 and ILS get the true
+class probabilities as their teacher's.
 
     python benchmarks/paper_synthetic.py --n-data-sets 100 --jobs 2
 
@@ -28,7 +29,16 @@ import pandas as pd
 import sklearn
 import torch
 from joblib import Parallel, delayed
-from paper_synthetic_tables import CURVATURE, LIMITS, MEASURES, N_BINS, SHIFT, all_tables, choose
+from paper_synthetic_tables import (
+    CURVATURE,
+    INSTANCE_BASED,
+    LIMITS,
+    MEASURES,
+    N_BINS,
+    SHIFT,
+    all_tables,
+    choose,
+)
 from sklearn.model_selection import PredefinedSplit
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
@@ -106,7 +116,7 @@ def raw_logits(clf, X):
 class Experiment:
     """One data set and what is trained on it."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, **training):
         self.train, self.valid, self.test = (
             make_gaussian_circles(n, random_state=3 * seed + part) for part, n in enumerate((50, 50, 5000))
         )
@@ -120,17 +130,21 @@ class Experiment:
             "train_split": predefined_split(Dataset(self.valid.X.astype(np.float32), self.valid.y)),
             "device": "cpu",
             "random_state": seed,
+            **training,
         }
         # The same network that every search and fit below trains as its teacher.
         self.teacher = TeacherClassifier(**self.parameters).fit(self.train.X, self.train.y)
 
-    def fit(self, rule, **metadata):
+    def fit(self, rule):
         """Return a network that is trained with a rule."""
         clf = InstanceSmoothedClassifier(smoothing=rule, **self.parameters)
-        return clf.fit(self.train.X, self.train.y, **metadata)
+        return clf.fit(self.train.X, self.train.y)
 
-    def search(self, rules, scoring):
-        """Return a column for each score and a row for each rule; all are trained as one stack."""
+    def search(self, rules, scoring, teacher=None):
+        """Return a column for each score and a row for each rule; all are trained as one stack.
+
+        `teacher` are probabilities of the training and validation rows, in place of the network's.
+        """
         X = np.concatenate([self.train.X, self.valid.X])
         y = np.concatenate([self.train.y, self.valid.y])
         fold = PredefinedSplit(np.repeat([-1, 0], [len(self.train.y), len(self.valid.y)]))
@@ -141,7 +155,7 @@ class Experiment:
             scoring=scoring,
             refit=False,
             error_score="raise",
-        ).fit(X, y)
+        ).fit(X, y, **({} if teacher is None else {"teacher_proba": teacher}))
         start = "mean_test_"
         results = search.cv_results_.items()
         return pd.DataFrame({name[len(start) :]: v for name, v in results if name.startswith(start)})
@@ -161,8 +175,18 @@ class Experiment:
     def grid(self):
         """Return a row for each candidate: its method, its parameters, its measures."""
         t_cal = self.teacher.temperature_
-        rules = [(name, rule) for name, group in candidates(t_cal).items() for rule in group]
-        scores = self.search([rule for _, rule in rules], self.all_measures)
+        return self.measured(candidates(t_cal), t_cal)
+
+    def true_grid(self):
+        """Return the like of `grid` for the instance-based rules, with the truth as their teacher."""
+        rules = candidates(t_cal=1.0)
+        posterior = np.concatenate([self.train.posterior, self.valid.posterior])
+        return self.measured({name: rules[name] for name in INSTANCE_BASED}, 1.0, posterior)
+
+    def measured(self, groups, t_cal, teacher=None):
+        """Return a row for each rule of each method."""
+        rules = [(name, rule) for name, group in groups.items() for rule in group]
+        scores = self.search([rule for _, rule in rules], self.all_measures, teacher)
         parameters = pd.DataFrame([rule.get_params() for _, rule in rules])
         parameters["temperature"] = (parameters["temperature"] * t_cal).round(9)  # the paper's
         return parameters.assign(method=[name for name, _ in rules]).join(scores)
@@ -176,11 +200,17 @@ class Experiment:
             if name == "ILS":
                 rule.temperature /= self.teacher.temperature_
             teachers[name] = self.raw_proba(self.fit(rule))
-        rows = []
-        for name, proba in teachers.items():
-            student = self.fit(SelfDistillation(weight=1.0), teacher_proba=proba)
-            rows.append({"method": name, **self.all_measures(student, self.valid.X, self.valid.y)})
-        return pd.DataFrame(rows)
+        rows = [{"method": name, **self.student(proba)} for name, proba in teachers.items()]
+        # How much of the distance from the teacher is due to the early end.
+        patient = self.student(self.train.posterior, patience=None)
+        return pd.DataFrame([*rows, {"method": "Bayes-optimal, all epochs", **patient}])
+
+    def student(self, proba, **training):
+        """Return the measures of a student that is distilled from probabilities of the training rows."""
+        rule = SelfDistillation(weight=1.0)
+        clf = InstanceSmoothedClassifier(smoothing=rule, **self.parameters | training)
+        clf.fit(self.train.X, self.train.y, teacher_proba=proba)
+        return self.all_measures(clf, self.valid.X, self.valid.y)
 
     def raw_proba(self, clf):
         """Return a network's probabilities of the training rows, before temperature scaling."""
@@ -225,26 +255,28 @@ def true_class(proba, data):
     return proba[np.arange(len(data.y)), data.y]
 
 
-def run(seed):
-    """Return the frames of one data set."""
+def run(seed, **training):
+    """Return the frames of one data set; `training` replaces parameters of the networks."""
     torch.set_num_threads(1)
-    experiment = Experiment(seed)
+    experiment = Experiment(seed, **training)
     grid = experiment.grid()
     with np.errstate(divide="ignore"):
         bayes = measures(np.log(experiment.test.posterior), experiment.test)
     frames = {
         "bayes": pd.DataFrame([{"method": "Bayes-optimal", **bayes}]),
         "grid": grid,
+        "true grid": experiment.true_grid(),
         "distilled": experiment.distilled(grid),
         "curves": experiment.curves(),
     }
     return {name: frame.assign(**{"data set": seed}) for name, frame in frames.items()}
 
 
-def run_all(n_data_sets, jobs):
+def run_all(n_data_sets, jobs, **training):
     """Return the frames of all data sets, in their order."""
     start = time.perf_counter()
-    work = Parallel(n_jobs=jobs, return_as="generator")(delayed(run)(seed) for seed in range(n_data_sets))
+    tasks = (delayed(run)(seed, **training) for seed in range(n_data_sets))
+    work = Parallel(n_jobs=jobs, return_as="generator")(tasks)
     done = []
     for frames in work:
         done.append(frames)
@@ -258,13 +290,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n-data-sets", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2, help="processes, of one thread each")
+    parser.add_argument("--batch-size", type=int, default=-1, help="-1 for all 150 rows")
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the tables")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    frames = run_all(options.n_data_sets, options.jobs)
+    frames = run_all(options.n_data_sets, options.jobs, batch_size=options.batch_size)
     header = (
-        f"# python benchmarks/paper_synthetic.py --n-data-sets {options.n_data_sets}\n"
+        f"# python benchmarks/paper_synthetic.py --n-data-sets {options.n_data_sets} "
+        f"--batch-size {options.batch_size}\n"
         f"# {date.today()}, {(time.perf_counter() - start) / 60:.0f} minutes in {options.jobs} processes, "
         f"Python {platform.python_version()}, torch {torch.__version__}, scikit-learn {sklearn.__version__}\n"
     )

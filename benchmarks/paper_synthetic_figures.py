@@ -24,6 +24,7 @@ IMAGES = ROOT / "docs" / "images"
 # What fits the paper's own Fig. 6.
 PAPER_CURVE = {"P1": 0.811, "P2": 2.12, "cap": 0.2}
 TEACHERS = {"Bayes-optimal": "Bayes-optimal teacher (Fig. 6)", "No LS +T": "scaled No LS teacher (Fig. 7)"}
+HEAT_MAPS = {"Teacher: network on hard labels": "fig11", "Teacher: the true probabilities": "fig11_truth"}
 ROWS = {"training": ("#0072B2", "o"), "test": ("#D55E00", "s")}
 
 
@@ -60,18 +61,22 @@ def draw_best_factors(folder, limit=0.2):
 
 
 def draw_heat_map(folder):
-    """Return Fig. 11: the test cross-entropy of ILS1 over P1 and P2."""
-    wide = read("fig11", folder).pivot(index="curvature", columns="shift", values="CE")
-    figure, ax = plt.subplots(figsize=(6, 4.2), layout="constrained")
-    image = ax.imshow(wide, origin="lower", aspect="auto", cmap="viridis_r")
-    ax.set_xticks(range(wide.shape[1]), [f"{value:g}" for value in wide.columns])
-    ax.set_yticks(range(wide.shape[0]), [f"{value:g}" for value in wide.index])
-    ax.set(xlabel="P1 (shift)", ylabel="P2 (curvature)", title="Test cross-entropy of ILS1 in nats")
-    middle = (wide.to_numpy().min() + wide.to_numpy().max()) / 2
-    for (row, column), value in np.ndenumerate(wide.to_numpy()):
-        color = "white" if value > middle else "black"
-        ax.text(column, row, f"{value:.3f}", ha="center", va="center", fontsize="small", color=color)
-    figure.colorbar(image)
+    """Return Fig. 11: the test cross-entropy of ILS1 over P1 and P2, for both teachers."""
+    maps = {title: read(name, folder) for title, name in HEAT_MAPS.items()}
+    wide = {title: own.pivot(index="curvature", columns="shift", values="CE") for title, own in maps.items()}
+    values = np.stack(list(wide.values()))
+    limits = {"vmin": values.min(), "vmax": values.max()}
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True, layout="constrained")
+    for ax, (title, own) in zip(axes, wide.items(), strict=True):
+        image = ax.imshow(own, origin="lower", aspect="auto", cmap="viridis_r", **limits)
+        ax.set_xticks(range(own.shape[1]), [f"{value:g}" for value in own.columns])
+        ax.set_yticks(range(own.shape[0]), [f"{value:g}" for value in own.index])
+        ax.set(xlabel="P1 (shift)", title=title)
+        for (row, column), value in np.ndenumerate(own.to_numpy()):
+            color = "white" if value > values.mean() else "black"
+            ax.text(column, row, f"{value:.3f}", ha="center", va="center", fontsize="small", color=color)
+    axes[0].set_ylabel("P2 (curvature)")
+    figure.colorbar(image, ax=axes, label="test cross-entropy of ILS1 in nats")
     return figure
 
 

@@ -1,0 +1,41 @@
+"""The committed results: reports are what the scripts print from the numbers, the page copies the reports."""
+
+import sys
+from pathlib import Path
+
+import paper_synthetic_report
+import pytest
+import real_data_defaults
+import real_data_report
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def printed(module, monkeypatch, capsys, *words):
+    monkeypatch.setattr(sys, "argv", [module.__name__, *words])
+    module.main()
+    return capsys.readouterr().out.rstrip()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "module", "words"),
+    [
+        ("paper_synthetic/report.md", paper_synthetic_report, ()),
+        ("real_data/report.md", real_data_report, ()),
+        ("real_data/choosing.md", real_data_defaults, ("--half", "choosing")),
+        ("real_data/reporting.md", real_data_defaults, ("--half", "reporting")),
+        ("real_data/both.md", real_data_defaults, ("--half", "both")),
+    ],
+)
+def test_a_report_is_what_its_script_prints(monkeypatch, capsys, file, module, words):
+    assert printed(module, monkeypatch, capsys, *words) == (RESULTS / file).read_text().rstrip()
+
+
+def test_every_row_of_the_results_page_stands_in_a_report():
+    reports = "\n".join(file.read_text() for file in RESULTS.glob("*/*.md"))
+    rows = [line for line in (ROOT / "docs" / "results.md").read_text().splitlines() if line.startswith("|")]
+    known = set(reports.splitlines())
+    assert len(rows) > 100
+    assert not [row for row in rows if row not in known]
