@@ -45,6 +45,8 @@ PAPER = (
 ORDER = ("No LS", "LS", "ILS1", "ILS2", "ILS", "cLS", "Dis", "BS_soft", "Beta", "Ensemble")
 #: A variant that varies no one method: the best candidate of all rules.
 ANY_RULE = "Any rule"
+#: How the rows of what was chosen on the hold-out of the only fit are named.
+ONE_HOLDOUT = ", one hold-out"
 N_RESAMPLES = 10_000
 LEVEL = 0.95
 Z = 1.959964  # its quantile of the standard normal
@@ -184,12 +186,18 @@ def method_pairs(methods):
 
 
 def variant_pairs(variants):
-    """Return each variant with the method that it varies, which its name begins with."""
+    """Return each variant with the method that it varies, which its name begins with.
+
+    "Any rule" varies none; it goes with hard labels and constant smoothing, on the same hold-out and on folds.
+    """
     pairs = []
     for variant in variants:
         suffix = " +T" if variant.endswith(" +T") else ""
         method = variant.split(",")[0]
-        references = ("No LS", "LS") if method == ANY_RULE else (method,)
+        references = (method,)
+        if method == ANY_RULE:
+            plain = ("No LS", "LS")
+            references = (*(name + ONE_HOLDOUT for name in plain), *plain)
         pairs += [(variant, reference + suffix) for reference in references]
     return pairs
 
@@ -314,11 +322,12 @@ def main():
                 options.pictures / f"ranks_scaled_{half}.png",
             )
             draw_ranks(results, PAPER, "The paper's methods", options.pictures / f"ranks_paper_{half}.png")
-    methods = load(options.results, TABLES)
     for suffix, what in {"_variants": "Variants", "_holdout": "Chosen on the hold-out"}.items():
-        variants = load(options.results, TABLES, suffix)
-        if not variants.empty:
-            print(variants_text(what, methods, variants))
+        for half in options.half:
+            variants = load(options.results, HALVES[half], suffix)
+            if not variants.empty:
+                methods = load(options.results, HALVES[half])
+                print(variants_text(f"{what}, {half}", methods, variants))
     for name in IMAGES:
         if (options.results / f"{name}.csv").exists():
             print(images_text(options.results, name))

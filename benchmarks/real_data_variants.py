@@ -25,7 +25,7 @@ from real_data_methods import (
     winners,
     with_common_holdout,
 )
-from real_data_report import ANY_RULE
+from real_data_report import ANY_RULE, ONE_HOLDOUT
 from real_data_sets import Split
 from sklearn.base import clone
 from sklearn.ensemble import VotingClassifier
@@ -108,7 +108,8 @@ def holdout_rows(split, network, *, seed):
     """Return the rows of rules whose candidates were compared on the hold-out of the only fit, not on folds.
 
     As in the paper, the same rows serve early stopping, temperature and choice, and the chosen network is
-    there already: nothing is fitted again. "Any rule" is chosen among the candidates of all of them.
+    there already: nothing is fitted again. "Any rule" is chosen among the candidates of all of them. Hard
+    labels, with nothing to choose, are the control: the rows held out are others than those of the methods.
     """
     model = model_of(InstanceSmoothedClassifier(**network, random_state=seed))
     known, net = with_common_holdout(split, model, seed)
@@ -134,10 +135,7 @@ def holdout_rows(split, network, *, seed):
     return [
         row
         for (method, suffix), params in chosen.items()
-        for row in rows_of_scores(
-            f"{method}, chosen on the hold-out", params, of[described(params)], [suffix]
-        )
-        if method != "No LS"  # has nothing to choose
+        for row in rows_of_scores(f"{method}{ONE_HOLDOUT}", params, of[described(params)], [suffix])
     ]
 
 

@@ -1,5 +1,7 @@
 """Small data sets and networks that all tests share."""
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -45,6 +47,16 @@ def _small(parameters):
     if "module" not in parameters:
         small["module__hidden_sizes"] = (16,)
     return small | parameters
+
+
+@pytest.fixture
+def headless():
+    """Draw without a screen, and on no figure of another test: the doctests leave theirs open."""
+    with mpl.rc_context(), plt.ioff():
+        plt.switch_backend("agg")
+        plt.close("all")
+        yield
+        plt.close("all")
 
 
 @pytest.fixture

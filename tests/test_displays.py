@@ -1,4 +1,3 @@
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -10,13 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from sk_ils.inspection import ReliabilityDisplay, SmoothingCurveDisplay
 from sk_ils.metrics import classwise_calibration_error, expected_calibration_error
 
-
-@pytest.fixture(autouse=True)
-def _headless():
-    with mpl.rc_context(), plt.ioff():
-        plt.switch_backend("agg")
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("headless")
 
 
 def simulate(n=300, n_classes=3, seed=0, dtype=np.float64):

@@ -226,19 +226,19 @@ def test_a_choice_on_the_hold_out_takes_the_candidate_that_is_best_there(split, 
         monkeypatch.setattr(module, "candidates", lambda: [{"net__smoothing": rules}])
     rows = {row["method"]: row for row in variants.holdout_rows(split, NETWORK, seed=0)}
     ends = [" +T", ""]
-    assert set(rows) == {
-        f"{name}, chosen on the hold-out{end}" for name in ("LS", "Any rule") for end in ends
-    }
+    names = ("No LS", "LS", "Any rule")
+    assert set(rows) == {f"{name}, one hold-out{end}" for name in names for end in ends}
     model = methods.model_of(InstanceSmoothedClassifier(**NETWORK, random_state=0))
     known, net = methods.with_common_holdout(split, model, 0)
     plain = methods.model_of(net, scale=False)
     fitted = [clone(plain).set_params(net__smoothing=rule).fit(known.X_fit, known.y_fit) for rule in rules]
     losses = [-methods.neg_cross_entropies(own, known.X_valid, known.y_valid)["scaled"] for own in fitted]
     best = int(np.argmin(losses))
-    row = rows["Any rule, chosen on the hold-out +T"]
-    assert row["params"] == methods.described({"net__smoothing": rules[best]})
-    expected = methods.scores_on_test(fitted[best], known.X_test, split.y_test)["scaled_cross_entropy"]
-    assert row["cross_entropy"] == pytest.approx(expected, abs=1e-4)
+    assert rows["Any rule, one hold-out +T"]["params"] == methods.described({"net__smoothing": rules[best]})
+    for name, own in (("Any rule", fitted[best]), ("No LS", fitted[0])):
+        row = rows[f"{name}, one hold-out +T"]
+        expected = methods.scores_on_test(own, known.X_test, split.y_test)["scaled_cross_entropy"]
+        assert row["cross_entropy"] == pytest.approx(expected, abs=1e-4)
 
 
 # --- store ------------------------------------------------------------------------------------------------
@@ -326,8 +326,10 @@ def test_a_variant_is_compared_with_the_method_that_it_varies():
     pairs = report.variant_pairs(["ILS2, teacher out of fold +T", "No LS, features as they are"])
     assert pairs[0] == ("ILS2, teacher out of fold +T", "ILS2 +T")
     assert pairs[1] == ("No LS, features as they are", "No LS")
-    both = report.variant_pairs(["Any rule, chosen on the hold-out +T"])
-    assert [reference for _, reference in both] == ["No LS +T", "LS +T"]
+    control = report.variant_pairs(["No LS, one hold-out +T"])
+    assert control == [("No LS, one hold-out +T", "No LS +T")]
+    against = [reference for _, reference in report.variant_pairs(["Any rule, one hold-out +T"])]
+    assert against == ["No LS, one hold-out +T", "LS, one hold-out +T", "No LS +T", "LS +T"]
 
 
 # --- variants ---------------------------------------------------------------------------------------------

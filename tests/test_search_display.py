@@ -2,7 +2,6 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -23,12 +22,7 @@ from sk_ils.smoothing import ILS, ILS1
 C, GAMMA = [10.0, 0.1, 1.0], [0.1, 0.01]
 
 
-@pytest.fixture(autouse=True)
-def _headless():
-    with mpl.rc_context(), plt.ioff():
-        plt.switch_backend("agg")
-        yield
-        plt.close("all")
+pytestmark = pytest.mark.usefixtures("headless")
 
 
 @pytest.fixture(scope="module")
