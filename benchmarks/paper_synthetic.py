@@ -6,12 +6,15 @@ paper, and 5000 test. Networks have five hidden layers of 64 ReLU units; Adam, l
 500 epochs, patience 10, the epoch of the lowest validation cross-entropy. The batch size is not published:
 ours is the whole training set of 150 rows, with which the circles were reconstructed. Temperatures are the
 estimator's, with its weak prior 2 (ln T)^2; the paper's have none. The paper's T of ILS2 and ILS applies to
-raw teacher logits, so that our rule gets T / T_cal. Beside the network's, ILS1, ILS2 and ILS get the true
-class probabilities as their teacher's.
+raw teacher logits, so that our rule gets T / T_cal.
 
-    python benchmarks/paper_synthetic.py --n-data-sets 100 --jobs 2
+    python benchmarks/paper_synthetic.py --n-data-sets 100
+    python benchmarks/paper_synthetic.py --n-data-sets 100 --teacher truth
+    python benchmarks/paper_synthetic.py --n-data-sets 20 --batch-size 32
 
-writes benchmarks/results/paper_synthetic/, which `paper_synthetic_figures.py` draws.
+write benchmarks/results/paper_synthetic/, paper_synthetic_truth/ and paper_synthetic_batch32/. The second has
+the true class probabilities as the teacher's, and leaves out Table VI and Figs 6 and 7, which ask for others.
+The third asks what the unpublished batch size has to do with it.
 """
 
 import argparse
@@ -29,16 +32,7 @@ import pandas as pd
 import sklearn
 import torch
 from joblib import Parallel, delayed
-from paper_synthetic_tables import (
-    CURVATURE,
-    INSTANCE_BASED,
-    LIMITS,
-    MEASURES,
-    N_BINS,
-    SHIFT,
-    all_tables,
-    choose,
-)
+from paper_synthetic_tables import CURVATURE, LIMITS, MEASURES, N_BINS, SHIFT, all_tables, choose
 from sklearn.model_selection import PredefinedSplit
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
@@ -49,7 +43,7 @@ from sk_ils.metrics import expected_calibration_error
 from sk_ils.smoothing import ILS, ILS1, ILS2, NoSmoothing, SelfDistillation, UniformSmoothing
 from sk_ils.temperature import log_softmax, softmax
 
-OUT = Path(__file__).parent / "results" / "paper_synthetic"
+RESULTS = Path(__file__).parent / "results"
 
 # The paper's grids of constant factors and of temperatures, which are on raw teacher logits.
 EPSILON = [0.001, 0.005, *np.arange(0.01, 0.2, 0.02).round(2).tolist()]
@@ -114,9 +108,13 @@ def raw_logits(clf, X):
 
 
 class Experiment:
-    """One data set and what is trained on it."""
+    """One data set and what is trained on it.
 
-    def __init__(self, seed, **training):
+    `true_teacher` puts the true class probabilities in the place of the teacher network's; `training`
+    replaces parameters of the networks.
+    """
+
+    def __init__(self, seed, *, true_teacher=False, **training):
         self.train, self.valid, self.test = (
             make_gaussian_circles(n, random_state=3 * seed + part) for part, n in enumerate((50, 50, 5000))
         )
@@ -134,17 +132,18 @@ class Experiment:
         }
         # The same network that every search and fit below trains as its teacher.
         self.teacher = TeacherClassifier(**self.parameters).fit(self.train.X, self.train.y)
+        self.t_cal, self.teacher_proba = self.teacher.temperature_, None
+        if true_teacher:
+            posteriors = (self.train.posterior, self.valid.posterior)
+            self.t_cal, self.teacher_proba = 1.0, np.concatenate(posteriors)
 
     def fit(self, rule):
         """Return a network that is trained with a rule."""
         clf = InstanceSmoothedClassifier(smoothing=rule, **self.parameters)
         return clf.fit(self.train.X, self.train.y)
 
-    def search(self, rules, scoring, teacher=None):
-        """Return a column for each score and a row for each rule; all are trained as one stack.
-
-        `teacher` are probabilities of the training and validation rows, in place of the network's.
-        """
+    def search(self, rules, scoring):
+        """Return a column for each score and a row for each rule; all are trained as one stack."""
         X = np.concatenate([self.train.X, self.valid.X])
         y = np.concatenate([self.train.y, self.valid.y])
         fold = PredefinedSplit(np.repeat([-1, 0], [len(self.train.y), len(self.valid.y)]))
@@ -155,7 +154,7 @@ class Experiment:
             scoring=scoring,
             refit=False,
             error_score="raise",
-        ).fit(X, y, **({} if teacher is None else {"teacher_proba": teacher}))
+        ).fit(X, y, **({} if self.teacher_proba is None else {"teacher_proba": self.teacher_proba}))
         start = "mean_test_"
         results = search.cv_results_.items()
         return pd.DataFrame({name[len(start) :]: v for name, v in results if name.startswith(start)})
@@ -163,7 +162,7 @@ class Experiment:
     def all_measures(self, clf, X_valid, y_valid):
         """Return the measures of a network on the test rows, and its validation cross-entropy."""
         scaled, scaled_valid = clf.decision_function(self.test.X), clf.decision_function(X_valid)
-        raw, raw_valid = (log_softmax(raw_logits(clf, X)) for X in (self.test.X, X_valid))
+        raw, raw_valid = (log_softmax(z * clf.temperature_) for z in (scaled, scaled_valid))
         return {
             **measures(raw, self.test),
             **{f"{name} +T": value for name, value in measures(scaled, self.test).items()},
@@ -174,21 +173,10 @@ class Experiment:
 
     def grid(self):
         """Return a row for each candidate: its method, its parameters, its measures."""
-        t_cal = self.teacher.temperature_
-        return self.measured(candidates(t_cal), t_cal)
-
-    def true_grid(self):
-        """Return the like of `grid` for the instance-based rules, with the truth as their teacher."""
-        rules = candidates(t_cal=1.0)
-        posterior = np.concatenate([self.train.posterior, self.valid.posterior])
-        return self.measured({name: rules[name] for name in INSTANCE_BASED}, 1.0, posterior)
-
-    def measured(self, groups, t_cal, teacher=None):
-        """Return a row for each rule of each method."""
-        rules = [(name, rule) for name, group in groups.items() for rule in group]
-        scores = self.search([rule for _, rule in rules], self.all_measures, teacher)
+        rules = [(name, rule) for name, group in candidates(self.t_cal).items() for rule in group]
+        scores = self.search([rule for _, rule in rules], self.all_measures)
         parameters = pd.DataFrame([rule.get_params() for _, rule in rules])
-        parameters["temperature"] = (parameters["temperature"] * t_cal).round(9)  # the paper's
+        parameters["temperature"] = (parameters["temperature"] * self.t_cal).round(9)  # the paper's
         return parameters.assign(method=[name for name, _ in rules]).join(scores)
 
     def distilled(self, grid):
@@ -198,7 +186,7 @@ class Experiment:
             best = choose(grid[grid["method"] == name])
             rule = kind(**{key: best[key] for key in kind().get_params()})
             if name == "ILS":
-                rule.temperature /= self.teacher.temperature_
+                rule.temperature /= self.t_cal
             teachers[name] = self.raw_proba(self.fit(rule))
         rows = [{"method": name, **self.student(proba)} for name, proba in teachers.items()]
         # How much of the distance from the teacher is due to the early end.
@@ -255,27 +243,23 @@ def true_class(proba, data):
     return proba[np.arange(len(data.y)), data.y]
 
 
-def run(seed, **training):
-    """Return the frames of one data set; `training` replaces parameters of the networks."""
+def run(seed, **setting):
+    """Return the frames of one data set; `setting` is the experiment's."""
     torch.set_num_threads(1)
-    experiment = Experiment(seed, **training)
+    experiment = Experiment(seed, **setting)
     grid = experiment.grid()
     with np.errstate(divide="ignore"):
         bayes = measures(np.log(experiment.test.posterior), experiment.test)
-    frames = {
-        "bayes": pd.DataFrame([{"method": "Bayes-optimal", **bayes}]),
-        "grid": grid,
-        "true grid": experiment.true_grid(),
-        "distilled": experiment.distilled(grid),
-        "curves": experiment.curves(),
-    }
+    frames = {"bayes": pd.DataFrame([{"method": "Bayes-optimal", **bayes}]), "grid": grid}
+    if experiment.teacher_proba is None:
+        frames |= {"distilled": experiment.distilled(grid), "curves": experiment.curves()}
     return {name: frame.assign(**{"data set": seed}) for name, frame in frames.items()}
 
 
-def run_all(n_data_sets, jobs, **training):
+def run_all(n_data_sets, jobs, **setting):
     """Return the frames of all data sets, in their order."""
     start = time.perf_counter()
-    tasks = (delayed(run)(seed, **training) for seed in range(n_data_sets))
+    tasks = (delayed(run)(seed, **setting) for seed in range(n_data_sets))
     work = Parallel(n_jobs=jobs, return_as="generator")(tasks)
     done = []
     for frames in work:
@@ -285,20 +269,31 @@ def run_all(n_data_sets, jobs, **training):
     return {name: pd.concat([frames[name] for frames in done], ignore_index=True) for name in done[0]}
 
 
-def main():
-    """Run the data sets, write and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def parse_arguments(arguments=None):
+    """Return the command's options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--n-data-sets", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2, help="processes, of one thread each")
-    parser.add_argument("--batch-size", type=int, default=-1, help="-1 for all 150 rows")
-    parser.add_argument("--out", type=Path, default=OUT, help="folder for the tables")
-    options = parser.parse_args()
+    parser.add_argument("--teacher", choices=["network", "truth"], default="network")
+    parser.add_argument("--batch-size", type=int, help="in place of all 150 rows")
+    parser.add_argument("--out", type=Path, help="folder for the tables, in place of the one named above")
+    options = parser.parse_args(arguments)
+    if options.out is None:
+        truth = "_truth" if options.teacher == "truth" else ""
+        batches = "" if options.batch_size is None else f"_batch{options.batch_size}"
+        options.out = RESULTS / f"paper_synthetic{truth}{batches}"
+    return options
+
+
+def main():
+    """Run the data sets, write and print the tables."""
+    options = parse_arguments()
     options.out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    frames = run_all(options.n_data_sets, options.jobs, batch_size=options.batch_size)
+    training = {} if options.batch_size is None else {"batch_size": options.batch_size}
+    frames = run_all(options.n_data_sets, options.jobs, true_teacher=options.teacher == "truth", **training)
     header = (
-        f"# python benchmarks/paper_synthetic.py --n-data-sets {options.n_data_sets} "
-        f"--batch-size {options.batch_size}\n"
+        f"# python benchmarks/{Path(__file__).name} {' '.join(sys.argv[1:])}\n"
         f"# {date.today()}, {(time.perf_counter() - start) / 60:.0f} minutes in {options.jobs} processes, "
         f"Python {platform.python_version()}, torch {torch.__version__}, scikit-learn {sklearn.__version__}\n"
     )

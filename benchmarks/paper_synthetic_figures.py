@@ -1,4 +1,4 @@
-"""Draws Figs 6, 7 and 11 from the tables of `paper_synthetic.py`.
+"""Draws Figs 6, 7 and 11 from the tables of `paper_synthetic.py`, run with either teacher.
 
     python benchmarks/paper_synthetic_figures.py
 
@@ -24,7 +24,8 @@ IMAGES = ROOT / "docs" / "images"
 # What fits the paper's own Fig. 6.
 PAPER_CURVE = {"P1": 0.811, "P2": 2.12, "cap": 0.2}
 TEACHERS = {"Bayes-optimal": "Bayes-optimal teacher (Fig. 6)", "No LS +T": "scaled No LS teacher (Fig. 7)"}
-HEAT_MAPS = {"Teacher: network on hard labels": "fig11", "Teacher: the true probabilities": "fig11_truth"}
+# What the folder of each run ends with.
+HEAT_MAPS = {"Teacher: network on hard labels": "", "Teacher: the true probabilities": "_truth"}
 ROWS = {"training": ("#0072B2", "o"), "test": ("#D55E00", "s")}
 
 
@@ -62,7 +63,8 @@ def draw_best_factors(folder, limit=0.2):
 
 def draw_heat_map(folder):
     """Return Fig. 11: the test cross-entropy of ILS1 over P1 and P2, for both teachers."""
-    maps = {title: read(name, folder) for title, name in HEAT_MAPS.items()}
+    folders = {title: folder.with_name(folder.name + end) for title, end in HEAT_MAPS.items()}
+    maps = {title: read("fig11", own) for title, own in folders.items()}
     wide = {title: own.pivot(index="curvature", columns="shift", values="CE") for title, own in maps.items()}
     values = np.stack(list(wide.values()))
     limits = {"vmin": values.min(), "vmax": values.max()}

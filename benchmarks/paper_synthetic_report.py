@@ -1,8 +1,8 @@
-"""Prints the results of `paper_synthetic.py` as Markdown, beside the paper's numbers.
+"""Prints the results of a run of `paper_synthetic.py` as Markdown, beside the paper's numbers.
 
     python benchmarks/paper_synthetic_report.py [--results DIR]
 
-Reads the CSVs only. What it prints is committed as report.md beside them.
+Reads the CSVs only; DIR is the run's folder. What it prints is committed as report.md beside them.
 """
 
 import argparse
@@ -78,21 +78,20 @@ def eq3_text(table):
     return markdown(["measure", "variant", "cross-entropy", reference], rows)
 
 
-def heat_map_text(own, truth):
-    """Return Fig. 11 at the paper's settings and at our best ones."""
-    key = ["shift", "curvature"]
-    both = own.merge(truth, on=key, suffixes=("", " truth")).set_index(key)
-    best = {both["CE"].idxmin(), both["CE truth"].idxmin()}
+def heat_map_text(table):
+    """Return Fig. 11 at the paper's settings and at our best one."""
+    cells = table.set_index(["shift", "curvature"])
     rows = [
         [
             f"{setting[0]:g}, {setting[1]:g}",
-            with_error(both.loc[setting, "CE"], both.loc[setting, "se"]),
-            with_error(both.loc[setting, "CE truth"], both.loc[setting, "se truth"]),
-            number(PAPER_FIG11.get(setting), 3),
+            with_error(own["CE"], own["se"]),
+            number(own["paper"], 3),
+            with_error(own["minus best"], own["se minus best"], "+"),
         ]
-        for setting in sorted({*PAPER_FIG11, *best})
+        for setting in sorted({*PAPER_FIG11, cells["CE"].idxmin()})
+        for own in [cells.loc[setting]]
     ]
-    return markdown(["P1, P2", "teacher: hard-label network", "teacher: the truth", "paper"], rows)
+    return markdown(["P1, P2", "cross-entropy", "paper", "minus our best"], rows)
 
 
 def fits_text(fits):
@@ -121,21 +120,25 @@ def table_vi_text(table):
     return markdown(["measure", "teacher", "ours", "paper"], rows)
 
 
+SECTIONS = {
+    "table_v": ("Table V", table_v_text),
+    "table_v_choices": ("Table V, what was chosen", choices_text),
+    "fig11": ("Fig. 11: cross-entropy of ILS1", heat_map_text),
+    "eq3": ("Variants of Eq. 3", eq3_text),
+    "figs6_7_fits": ("Figs 6 and 7: fitted quadratics", fits_text),
+    "table_vi": ("Table VI", table_vi_text),
+}
+# A run with the truth as teacher has none of these.
+OF_THE_NETWORK = ("figs6_7_fits", "table_vi")
+
+
 def report(folder):
-    """Return the whole report on a folder of results."""
-    sections = {
-        "Table V": table_v_text(read("table_v", folder)),
-        "Table V, what was chosen": choices_text(read("table_v_choices", folder)),
-        "Table V with the truth as teacher": table_v_text(read("table_v_truth", folder)),
-        "Table V with the truth as teacher, what was chosen": choices_text(
-            read("table_v_truth_choices", folder)
-        ),
-        "Fig. 11: cross-entropy of ILS1": heat_map_text(read("fig11", folder), read("fig11_truth", folder)),
-        "Variants of Eq. 3": eq3_text(read("eq3", folder)),
-        "Figs 6 and 7: fitted quadratics": fits_text(read("figs6_7_fits", folder)),
-        "Table VI": table_vi_text(read("table_vi", folder)),
-    }
-    return "\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
+    """Return the whole report on the folder of a run."""
+    sections = []
+    for name, (title, text) in SECTIONS.items():
+        if name not in OF_THE_NETWORK or (folder / f"{name}.csv").exists():
+            sections.append(f"## {title}\n\n{text(read(name, folder))}")
+    return "\n".join(sections)
 
 
 def main():

@@ -188,7 +188,7 @@ def method_pairs(methods):
 def variant_pairs(variants):
     """Return each variant with the method that it varies, which its name begins with.
 
-    "Any rule" varies none; it goes with hard labels and constant smoothing, on the same hold-out and on folds.
+    "Any rule" varies none; it goes with hard labels and LS of the same hold-out, and of the folds.
     """
     pairs = []
     for variant in variants:

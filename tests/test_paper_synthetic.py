@@ -15,18 +15,37 @@ def experiment():
     return synthetic.Experiment(0, max_epochs=15)
 
 
-def test_the_true_grid_is_trained_with_the_true_probabilities_as_teacher(experiment, monkeypatch):
-    rule = ILS(shift=0.8, curvature=2.0, temperature=1.5)
-    groups = {name: [rule] for name in tables.INSTANCE_BASED}
-    monkeypatch.setattr(synthetic, "candidates", lambda t_cal: groups | {"LS": [rule]})
-    grid = experiment.true_grid()
-    assert grid["method"].tolist() == tables.INSTANCE_BASED
+def rule_at(temperature):
+    return ILS(shift=0.8, curvature=2.0, temperature=temperature)
+
+
+@pytest.mark.parametrize("true_teacher", [False, True])
+def test_the_grid_is_trained_with_the_teacher_that_was_asked_for(true_teacher, monkeypatch):
+    experiment = synthetic.Experiment(0, max_epochs=15, true_teacher=true_teacher)
+    t_cal = 1.0 if true_teacher else experiment.teacher.temperature_
+    monkeypatch.setattr(synthetic, "candidates", lambda t_cal: {"ILS": [rule_at(3.0 / t_cal)]})
+    row = experiment.grid().iloc[0]
     train, test = experiment.train, experiment.test
-    clf = InstanceSmoothedClassifier(smoothing=rule, **experiment.parameters)
-    clf.fit(train.X, train.y, teacher_proba=train.posterior)
-    loss = -np.log(clf.predict_proba(test.X)[np.arange(len(test.y)), test.y]).mean()
-    assert grid["CE +T"][0] == pytest.approx(loss, abs=1e-4)
-    assert loss != pytest.approx(experiment.grid()["CE +T"][0], abs=1e-3)
+
+    def loss(**teacher):
+        clf = InstanceSmoothedClassifier(smoothing=rule_at(3.0 / t_cal), **experiment.parameters)
+        clf.fit(train.X, train.y, **teacher)
+        return -np.log(clf.predict_proba(test.X)[np.arange(len(test.y)), test.y]).mean()
+
+    network, truth = loss(), loss(teacher_proba=train.posterior)
+    asked, other = (truth, network) if true_teacher else (network, truth)
+    assert row["CE +T"] == pytest.approx(asked, abs=1e-4)
+    assert row["CE +T"] != pytest.approx(other, abs=1e-3)
+    assert row["temperature"] == 3.0  # of raw teacher logits, as in the paper
+
+
+def test_a_run_is_named_after_what_it_changes():
+    def folder(*words):
+        return synthetic.parse_arguments(words).out.name
+
+    assert folder() == "paper_synthetic"
+    assert folder("--teacher", "truth") == "paper_synthetic_truth"
+    assert folder("--batch-size", "32") == "paper_synthetic_batch32"
 
 
 def test_what_a_student_is_asked_for_replaces_the_experiments_own_training(experiment):
@@ -57,13 +76,6 @@ def test_differences_are_paired_by_data_set():
     assert table.loc["b", "minus a"] == pytest.approx(0.25)
     assert table.loc["b", "se minus a"] == pytest.approx(0, abs=1e-12)
     assert table.loc["b", "se"] == pytest.approx(level.std(ddof=1) / 20**0.5)
-
-
-def test_only_the_instance_based_rules_change_their_teacher():
-    grid = pd.DataFrame({"method": [*tables.METHODS, "two-sided, cap 0.2"], "CE": 1.0})
-    truth = pd.DataFrame({"method": tables.INSTANCE_BASED, "CE": 2.0})
-    mixed = tables.with_the_truth(grid, truth).set_index("method")["CE"]
-    assert mixed.to_dict() == {"No LS": 1.0, "LS": 1.0, "ILS1": 2.0, "ILS2": 2.0, "ILS": 2.0}
 
 
 def test_the_quadratic_behind_the_best_factors_is_found_again():

@@ -22,7 +22,10 @@ def printed(module, monkeypatch, capsys, *words):
 @pytest.mark.parametrize(
     ("file", "module", "words"),
     [
-        ("paper_synthetic/report.md", paper_synthetic_report, ()),
+        *(
+            (f"{run}/report.md", paper_synthetic_report, ("--results", str(RESULTS / run)))
+            for run in ("paper_synthetic", "paper_synthetic_truth", "paper_synthetic_batch32")
+        ),
         ("real_data/report.md", real_data_report, ()),
         ("real_data/choosing.md", real_data_defaults, ("--half", "choosing")),
         ("real_data/reporting.md", real_data_defaults, ("--half", "reporting")),
