@@ -1,4 +1,4 @@
-"""Rows of a data set with what training needs of each, and loaders that slice them into batches."""
+"""Labelled samples with what training needs of each, and loaders that slice them into batches."""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset, default_collate
 
-__all__ = ["BatchLoader", "DatasetLoader", "Rows", "Targets"]
+__all__ = ["BatchLoader", "DatasetLoader", "SampleSet", "Targets"]
 
 
 class Targets(NamedTuple):
-    """What the loss needs of the rows of a batch."""
+    """What the loss needs of the samples of a batch."""
 
-    codes: Tensor | None  # (batch,), int64 class indices; None in prediction
+    y_encoded: Tensor  # (batch,), int64 class indices
     soft: Tensor | None = None  # (batch, class), the rule's targets; None means hard labels
     weight: Tensor | None = None  # (batch,)
 
@@ -25,27 +25,32 @@ Batch = tuple[Any, Targets]
 _CHUNK = 16
 
 
-class Rows(Dataset):
+class SampleSet(Dataset):
     """Inputs, either one tensor or a user's Dataset, with class indices, soft targets and weights.
 
     Parameters
     ----------
-    X : Tensor of shape (n, ...) or Dataset
-        A Dataset yields ``(x, y)``; its y is not used, for the labels are in `codes`.
-    codes : int64 Tensor of shape (n,), default=None
-    soft : Tensor of shape (n, K), default=None
-    weight : Tensor of shape (n,), default=None
+    X : Tensor of shape (n_samples, ...) or Dataset
+        A Dataset yields ``(x, y)``; its y is not used, because the labels are in `y_encoded`.
+    y_encoded : int64 Tensor of shape (n_samples,), default=None
+        Class indices. None, in prediction, stands for zeros.
+    soft : Tensor of shape (n_samples, n_classes), default=None
+        The targets that training compares with; None means hard labels.
+    weight : Tensor of shape (n_samples,), default=None
     """
 
     def __init__(
         self,
         X: Tensor | Dataset,
-        codes: Tensor | None = None,
+        y_encoded: Tensor | None = None,
         soft: Tensor | None = None,
         weight: Tensor | None = None,
     ) -> None:
         self.X = X
-        self.codes = codes
+        if y_encoded is None:
+            # One zero that is looked at n_samples times: it takes no memory.
+            y_encoded = torch.zeros((), dtype=torch.int64).expand(len(X))  # type: ignore[arg-type]
+        self.y_encoded = y_encoded
         self.soft = soft
         self.weight = weight
 
@@ -54,60 +59,61 @@ class Rows(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         if isinstance(self.X, Tensor):
-            return self.X[index], 0 if self.codes is None else self.codes[index]
+            return self.X[index], self.y_encoded[index]
         return self.X[index]
 
     def targets(self, index: Tensor | slice) -> Targets:
-        """Return the targets of the rows of an index."""
-        return Targets(
-            *(part if part is None else part[index] for part in (self.codes, self.soft, self.weight))
-        )
+        """Return the targets of the samples of an index."""
+        soft = None if self.soft is None else self.soft[index]
+        weight = None if self.weight is None else self.weight[index]
+        return Targets(self.y_encoded[index], soft, weight)
 
-    def take(self, index: Any) -> "Rows":
-        """Return the rows of an integer index, in its order."""
+    def take(self, index: Any) -> "SampleSet":
+        """Return the samples of an integer index, in its order."""
         chosen = torch.as_tensor(index, dtype=torch.int64)
         X = self.X[chosen] if isinstance(self.X, Tensor) else Subset(self.X, chosen.tolist())
-        return Rows(X, *self.targets(chosen))
+        return SampleSet(X, *self.targets(chosen))
 
-    def with_soft(self, soft: Tensor | None) -> "Rows":
-        """Return the same rows with other soft targets."""
-        return Rows(self.X, self.codes, soft, self.weight)
+    def with_soft(self, soft: Tensor | None) -> "SampleSet":
+        """Return the same samples with other soft targets."""
+        return SampleSet(self.X, self.y_encoded, soft, self.weight)
 
-    def to(self, device: Any, dtype: torch.dtype | None = None) -> "Rows":
-        """Return the rows with every tensor on a device, floating-point inputs in a type."""
+    def to(self, device: Any, dtype: torch.dtype | None = None) -> "SampleSet":
+        """Return the samples with every tensor on a device, floating-point inputs in a type."""
         X = self.X
         if isinstance(X, Tensor):
             X = X.to(device=device, dtype=dtype if X.is_floating_point() else None)
-        parts = (self.codes, self.soft, self.weight)
-        return Rows(X, *(part if part is None else part.to(device) for part in parts))
+        soft = None if self.soft is None else self.soft.to(device)
+        weight = None if self.weight is None else self.weight.to(device)
+        return SampleSet(X, self.y_encoded.to(device), soft, weight)
 
     def n_bytes(self) -> int:
         """Return the memory that the tensors take."""
-        parts = (self.X, self.codes, self.soft, self.weight)
+        parts = (self.X, self.y_encoded, self.soft, self.weight)
         return sum(part.numel() * part.element_size() for part in parts if isinstance(part, Tensor))
 
 
 class BatchLoader:
-    """Batches of in-memory rows, sliced from whole tensors: no per-row fetch, no collate.
+    """Batches of in-memory samples, sliced from whole tensors: no fetch of single samples, no collate.
 
-    A last batch of one row is merged into the one before, because BatchNorm cannot train on it.
+    A last batch of one sample is merged into the one before, because BatchNorm cannot train on it.
 
     Parameters
     ----------
-    dataset : Rows
+    dataset : SampleSet
         With a tensor as X.
     batch_size : int, default=128
     shuffle : bool, default=False
         Whether to draw a new order in each epoch.
     drop_last : bool, default=False
-        Whether to leave out a last batch with fewer than batch_size rows.
+        Whether to leave out a last batch with fewer than batch_size samples.
     generator : torch.Generator, default=None
         Draws the order; None uses torch's global generator.
     """
 
     def __init__(
         self,
-        dataset: Rows,
+        dataset: SampleSet,
         batch_size: int = 128,
         shuffle: bool = False,
         drop_last: bool = False,
@@ -139,7 +145,9 @@ class BatchLoader:
         X, targets = X[index], self.dataset.targets(index)
         for start, stop in pairwise(bounds):
             part = slice(start - bounds[0], stop - bounds[0])
-            yield X[part], Targets(*(None if value is None else value[part] for value in targets))
+            soft = None if targets.soft is None else targets.soft[part]
+            weight = None if targets.weight is None else targets.weight[part]
+            yield X[part], Targets(targets.y_encoded[part], soft, weight)
 
 
 def _batch_bounds(n: int, batch_size: int, drop_last: bool) -> list[int]:
@@ -154,13 +162,13 @@ def _batch_bounds(n: int, batch_size: int, drop_last: bool) -> list[int]:
 
 
 class DatasetLoader:
-    """Batches of a user's Dataset through a DataLoader, joined with the rows' targets by index.
+    """Batches of a user's Dataset through a DataLoader, joined with their targets by index.
 
     The Dataset and the user's ``collate_fn`` see their own items only.
 
     Parameters
     ----------
-    dataset : Rows
+    dataset : SampleSet
     loader : callable, default=DataLoader
         DataLoader or a class with its parameters.
     collate_fn : callable, default=default_collate
@@ -174,7 +182,7 @@ class DatasetLoader:
 
     def __init__(
         self,
-        dataset: Rows,
+        dataset: SampleSet,
         *,
         loader: Callable[..., Any] = DataLoader,
         collate_fn: Callable[[list[Any]], Any] = default_collate,
@@ -204,7 +212,7 @@ class DatasetLoader:
 
 
 class _Order(Sampler):
-    """A new order of n rows in each epoch."""
+    """A new order of n samples in each epoch."""
 
     def __init__(self, n: int, generator: torch.Generator | None) -> None:
         self.n = n
@@ -218,14 +226,14 @@ class _Order(Sampler):
 
 
 class _Indexed(Dataset):
-    def __init__(self, rows: Rows) -> None:
-        self.rows = rows
+    def __init__(self, samples: SampleSet) -> None:
+        self.samples = samples
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[int, Any]:
-        return index, self.rows[index]
+        return index, self.samples[index]
 
 
 class _IndexedCollate:

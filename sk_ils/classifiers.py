@@ -1,56 +1,34 @@
 """The two public classifiers: a network trained on hard labels, and one trained on instance-smoothed ones."""
 
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
-from skorch.callbacks import (
-    Checkpoint,
-    LoadInitState,
-    MlflowLogger,
-    NeptuneLogger,
-    SacredLogger,
-    TensorBoard,
-    TrainEndCheckpoint,
-    WandbLogger,
-)
 from torch import Tensor
 
-from sk_ils._inputs import check_probabilities
-from sk_ils._task import Task, check_data
-from sk_ils._teachers import (
-    TeacherView,
+from sk_ils._net.calibrated_net import CalibratedNet
+from sk_ils._net.fit_data import FitData
+from sk_ils._net.teachers import (
+    TeacherOutput,
+    as_teacher,
+    check_given_proba,
     check_teacher,
-    classifier_logits,
-    frozen_logits,
-    log_probabilities,
-    teach,
+    default_teacher,
+    given_output,
 )
-from sk_ils._validation import HasMethods, Interval, InvalidParameterError, StrOptions
-from sk_ils.batches import BatchLoader, Rows, Targets
-from sk_ils.net import CalibratedNet
+from sk_ils._net.training import NonFiniteLossError
+from sk_ils._sklearn_compat import HasMethods, Interval, StrOptions
+from sk_ils.batches import BatchLoader, SampleSet, Targets
 from sk_ils.smoothing import SmoothingRule, needs_student, resolve_rule
 from sk_ils.temperature import softmax
 
-__all__ = ["InstanceSmoothedClassifier", "TeacherClassifier"]
+__all__ = ["InstanceSmoothedClassifier", "NonFiniteLossError", "TeacherClassifier"]
 
 # Parameters of parts that are estimators; skorch would file them as its own.
 _NESTED = ("smoothing__", "teacher__")
-# A teacher with the student's callbacks would write over the student's files, or log as if it were it.
-_WRITERS = (
-    Checkpoint,
-    LoadInitState,
-    MlflowLogger,
-    NeptuneLogger,
-    SacredLogger,
-    TensorBoard,
-    TrainEndCheckpoint,
-    WandbLogger,
-)
 
 
 class TeacherClassifier(CalibratedNet):
@@ -435,17 +413,13 @@ class InstanceSmoothedClassifier(CalibratedNet):
     def _is_special(self, name: str) -> bool:
         return not name.startswith(_NESTED) and super()._is_special(name)
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
+    def check_parameters(self) -> None:
+        """Raise if a parameter is outside its range, before any work is done."""
+        super().check_parameters()
         rule = resolve_rule(self.smoothing)
         if isinstance(rule, SmoothingRule):
             rule.check_parameters()
-        check_teacher(self.teacher)
-        if self.teacher_cv is not None and (self.teacher_mode == "online" or _is_frozen(self.teacher)):
-            raise InvalidParameterError(
-                "teacher_cv gives out-of-fold logits of teachers that are fitted here, computed once: it "
-                'needs teacher_mode="cached" and a teacher that is not frozen.'
-            )
+        check_teacher(self.teacher, mode=self.teacher_mode, cv=self.teacher_cv)
 
     # --- training -------------------------------------------------------------------------------------
 
@@ -521,141 +495,171 @@ class InstanceSmoothedClassifier(CalibratedNet):
         """
         return self._partial_fit(X, y, classes, sample_weight)
 
-    def _training_rows(self, task: Task, teacher_proba: Any = None) -> Rows:
-        self.smoothing_ = resolve_rule(self.smoothing)
-        proba = self._checked_teacher_proba(task, teacher_proba)
-        return self._smoothed(
-            task, self._teacher_view(task, proba) if self.smoothing_.needs_teacher else None
-        )
+    def prepare_fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        teacher_proba: ArrayLike | None = None,
+        seed: int,
+    ) -> FitData:
+        """Check the data of a fit, learn their classes and features, and split them.
 
-    def _smoothed(self, task: Task, view: TeacherView | None) -> Rows:
-        """Return the training rows as the rule smooths them, with the teacher's view if it needs one."""
-        self.teacher_, self.teacher_temperature_ = None, 1.0
-        if view is not None:
-            self.teacher_, self.teacher_temperature_ = view.estimator, view.temperature
-        return self._softened(task.train, None if view is None else view.logits)
+        Parameters
+        ----------
+        X, y, sample_weight, groups, teacher_proba
+            As of `fit`.
+        seed : int
+            Shuffles the split.
 
-    def _checked_teacher_proba(self, task: Task, teacher_proba: Any) -> NDArray[np.floating] | None:
+        Returns
+        -------
+        FitData
+        """
+        data = super().prepare_fit(X, y, sample_weight=sample_weight, groups=groups, seed=seed)
         if teacher_proba is None:
-            return None
-        if self.teacher is not None or self.teacher_mode == "online":
-            raise ValueError(
-                'teacher_proba replaces the teacher: leave teacher=None and teacher_mode="cached".'
-            )
-        return check_probabilities(teacher_proba, len(task.y), len(task.classes))
+            return data
+        proba = check_given_proba(teacher_proba, self.teacher, self.teacher_mode, data)
+        return replace(data, teacher_proba=proba)
 
-    def _teacher_view(self, task: Task, proba: NDArray[np.floating] | None) -> TeacherView:
-        """Return what the teacher, or `teacher_proba` in its place, says of the training rows."""
-        if proba is not None:
-            return TeacherView(None, log_probabilities(proba[task.train_index]), 1.0)
-        teacher = self._default_teacher() if self.teacher is None else self.teacher
-        return teach(teacher, self, task, cv=self.teacher_cv, memory=self.memory)
+    def _fit_data(self, data: FitData, seed: int) -> None:
+        needs_teacher = resolve_rule(self.smoothing).needs_teacher
+        output = self.fit_teacher(data) if needs_teacher else None
+        self.run_training(self.set_targets(data, output), data.valid, seed)
 
-    def _default_teacher(self) -> TeacherClassifier:
-        """Return this estimator's own network for hard labels, unfitted; same seed, so "none" equals it."""
-        names = set(TeacherClassifier()._get_param_names())
-        own = set(type(self)()._get_param_names())
-        parameters = self.get_params(deep=False)
-        kept = {name: value for name, value in parameters.items() if name in names or name not in own}
-        callbacks, dropped = _without_writers(self.callbacks)
-        gone = [f"callbacks__{name}" for name in dropped]
-        kept = {
-            name: value
-            for name, value in kept.items()
-            if name not in gone and not name.startswith(tuple(f"{callback}__" for callback in gone))
-        }
-        kept |= {
-            "callbacks": callbacks,
-            "random_state": None,
-            "temperature_scaling": True,
-            "warm_start": False,
-        }
-        return clone(TeacherClassifier(**kept))
+    def fit_teacher(self, data: FitData) -> TeacherOutput:
+        """Fit the teacher on the training part, and ask it about each of its samples.
 
-    def _asks_in_every_batch(self) -> bool:
-        """Return whether `_loss_target` asks the rule for each batch; else `_softened` asks it once."""
+        Parameters
+        ----------
+        data : FitData
+
+        Returns
+        -------
+        TeacherOutput
+        """
+        if data.teacher_proba is not None:
+            return given_output(data.teacher_proba, data)
+        teacher = as_teacher(self._unfitted_teacher())
+        return teacher.output(data, cv=self.teacher_cv, memory=self.memory)
+
+    def _unfitted_teacher(self) -> Any:
+        return default_teacher(self, TeacherClassifier) if self.teacher is None else self.teacher
+
+    def set_targets(self, data: FitData, output: TeacherOutput | None) -> SampleSet:
+        """Return the training samples with the rule's targets, and remember the teacher.
+
+        Parameters
+        ----------
+        data : FitData
+        output : TeacherOutput or None
+            None for a rule that needs no teacher.
+
+        Returns
+        -------
+        SampleSet
+            With hard labels if the rule smooths nothing, or depends on the batch.
+        """
+        self._schema = data.schema
+        self.smoothing_ = resolve_rule(self.smoothing)
+        self.teacher_, self.teacher_temperature_ = None, 1.0
+        if output is not None:
+            self.teacher_, self.teacher_temperature_ = output.estimator, output.temperature
+        return self._with_targets(data.train.samples, None if output is None else output.logits)
+
+    def _depends_on_batch(self) -> bool:
+        """Return whether targets are computed in each batch; otherwise once, before training."""
         online = self.teacher_mode == "online" and self.smoothing_.needs_teacher
         return online or needs_student(self.smoothing_)
 
-    def _softened(self, rows: Rows, teacher_logits: NDArray[np.floating] | None) -> Rows:
-        """Return the rows with the rule's targets; hard labels where the rule smooths nothing, or not yet."""
-        assert rows.codes is not None
-        if self._asks_in_every_batch():
-            return rows
-        codes = rows.codes.numpy()
-        n_classes = len(self.classes_)
+    def _with_targets(self, samples: SampleSet, teacher_logits: NDArray[np.floating] | None) -> SampleSet:
+        if self._depends_on_batch():
+            return samples
+        y_encoded = samples.y_encoded.numpy()
+        shape = len(y_encoded), len(self.classes_)
         dtype = np.dtype(self.dtype or "float32")
-        shape_only = np.zeros((len(codes), n_classes), dtype) if teacher_logits is None else None
+        shape_only = np.zeros(shape, dtype) if teacher_logits is None else None
         if teacher_logits is not None:
             teacher_logits = teacher_logits.astype(dtype, copy=False)
-        targets = self.smoothing_.targets(codes, teacher_logits, student_logits=shape_only)
-        targets = _checked_targets(targets, (len(codes), n_classes), self.smoothing_)
-        if (targets[np.arange(len(codes)), codes] == 1).all():
-            return rows
-        return rows.with_soft(torch.from_numpy(targets.astype(dtype, copy=False)))
+        targets = self.smoothing_.targets(y_encoded, teacher_logits, student_logits=shape_only)
+        targets = _checked_targets(targets, shape, self.smoothing_)
+        if (targets[np.arange(len(y_encoded)), y_encoded] == 1).all():
+            return samples
+        return samples.with_soft(torch.from_numpy(targets.astype(dtype, copy=False)))
 
-    def _more_training_rows(self, X: Any, rows: Rows, seed: int) -> Rows:
+    def _partial_fit_data(self, data: FitData) -> None:
         if not self.initialized_:
             self.smoothing_ = resolve_rule(self.smoothing)
             self.teacher_, self.teacher_temperature_ = None, 1.0
-        if not self.smoothing_.needs_teacher:
-            return self._softened(rows, None)
+        logits = self._partial_fit_teacher(data) if self.smoothing_.needs_teacher else None
+        self.run_training(self._with_targets(data.train.samples, logits), None, data.seed)
+
+    def _partial_fit_teacher(self, data: FitData) -> NDArray[np.floating]:
+        """Train the teacher on; return its logits of the samples, divided by its temperature."""
         if self.teacher_ is None:
             if self.initialized_:
                 raise ValueError(
                     "partial_fit cannot go on from a fit with teacher_proba: it knows no teacher."
                 )
-            self.teacher_ = self._default_teacher() if self.teacher is None else self.teacher
-        if isinstance(self.teacher_, CalibratedNet):
-            self.teacher_._partial_fit_rows(X, rows, like=self, seed=seed)
-            logits = self.teacher_._logits(rows)
-        elif _is_frozen(self.teacher_):
-            logits = frozen_logits(self.teacher_, X, self.classes_)
-        else:
-            raise ValueError(
-                "partial_fit needs a teacher that can be trained further, a network of this package, or a "
-                f"frozen one; got {type(self.teacher_).__name__}."
-            )
-        return self._softened(rows, logits / np.asarray(self.teacher_temperature_, dtype=logits.dtype))
+            self.teacher_ = as_teacher(self._unfitted_teacher()).unfitted(data.seed).estimator
+        teacher = as_teacher(self.teacher_)
+        teacher.partial_fit(data)
+        logits = teacher.logits(data.train, data.classes)
+        return logits / np.asarray(self.teacher_temperature_, dtype=logits.dtype)
 
-    # --- the teacher's view ---------------------------------------------------------------------------
+    # --- targets that depend on the batch -------------------------------------------------------------
 
     def _loss_target(self, targets: Targets, logits: Tensor, X: Any) -> Tensor:
-        assert targets.codes is not None
-        if not self._asks_in_every_batch():
-            return super()._loss_target(targets, logits, X)
-        rule, codes = self.smoothing_, targets.codes.to(logits.device)
+        soft = self.batch_targets(targets.y_encoded, logits, X)
+        return super()._loss_target(targets, logits, X) if soft is None else soft
+
+    def batch_targets(self, y_encoded: Tensor, logits: Tensor, X: Any) -> Tensor | None:
+        """Return the soft targets of a batch, if they depend on it.
+
+        Parameters
+        ----------
+        y_encoded : Tensor of shape (batch,)
+            Class indices.
+        logits : Tensor of shape (batch, n_classes)
+            The student's, with the gradient.
+        X : Tensor of shape (batch, ...)
+            The batch as the student sees it.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_classes) or None
+            None if the targets were computed before the training.
+        """
+        if not self._depends_on_batch():
+            return None
+        rule, y_encoded = self.smoothing_, y_encoded.to(logits.device)
         of_student = needs_student(rule)
-        asked = logits if of_student else self._batch_teacher_logits(X, logits)
+        seen = logits if of_student else self._batch_teacher_logits(X, logits)
         if isinstance(rule, SmoothingRule):
-            return rule.torch_targets(codes, asked)
-        seen = asked.detach().cpu().numpy()
-        views = {"teacher_logits": None, "student_logits": seen} if of_student else {"teacher_logits": seen}
-        soft = _checked_targets(rule.targets(codes.cpu().numpy(), **views), tuple(logits.shape), rule)
+            return rule.torch_targets(y_encoded, seen)
+        array = seen.detach().cpu().numpy()
+        views = {"teacher_logits": None, "student_logits": array} if of_student else {"teacher_logits": array}
+        soft = _checked_targets(rule.targets(y_encoded.cpu().numpy(), **views), tuple(logits.shape), rule)
         return torch.as_tensor(soft, device=logits.device, dtype=logits.dtype)
 
     def _batch_teacher_logits(self, X: Any, like: Tensor) -> Tensor:
         """Ask the teacher about a batch as the student sees it, divided by its temperature."""
-        frozen = _is_frozen(self.teacher_)
-        net = self.teacher_.estimator if frozen else self.teacher_  # type: ignore[union-attr]
-        if isinstance(net, CalibratedNet):
-            temperature = net.temperature_ if frozen else self.teacher_temperature_
-            return net._batch_logits(X).to(like) / temperature
-        rows = X.cpu().numpy() if isinstance(X, Tensor) else X
-        logits = classifier_logits(self.teacher_, rows, self.classes_) / self.teacher_temperature_
-        return torch.as_tensor(logits).to(like)
+        logits = as_teacher(self.teacher_).batch_logits(X, self.classes_)
+        return (logits / self.teacher_temperature_).to(like)
 
     def teacher_predict_proba(self, X: Any) -> NDArray[np.floating]:
         r"""Return the probabilities that the smoothing rule sees, :math:`\mathrm{softmax}(z / T_{cal})`.
 
         Parameters
         ----------
-        X : array-like, DataFrame, Tensor or Dataset with n rows
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
             As in `fit`.
 
         Returns
         -------
-        ndarray of shape (n, n_classes)
+        ndarray of shape (n_samples, n_classes)
             Columns in the order of `classes_`; rows sum to 1.
 
         Raises
@@ -666,30 +670,8 @@ class InstanceSmoothedClassifier(CalibratedNet):
         self.check_is_fitted()
         if self.teacher_ is None:
             raise AttributeError(f"This {type(self).__name__} was fitted without a teacher.")
-        if isinstance(self.teacher_, CalibratedNet):
-            return softmax(self.teacher_._logits(check_data(self, X, reset=False)), self.teacher_temperature_)
-        if _is_frozen(self.teacher_):
-            return softmax(frozen_logits(self.teacher_, X, self.classes_))
-        return softmax(classifier_logits(self.teacher_, X, self.classes_), self.teacher_temperature_)
-
-
-def _is_frozen(teacher: Any) -> bool:
-    return isinstance(teacher, FrozenEstimator)
-
-
-def _without_writers(callbacks: Any) -> tuple[Any, list[str]]:
-    """Return the callbacks that write no files, and the names of the others."""
-    if not isinstance(callbacks, list):
-        return callbacks, []
-    kept, dropped = [], []
-    for item in callbacks:
-        callback = item[1] if isinstance(item, tuple) else item
-        kind = callback if isinstance(callback, type) else type(callback)
-        if issubclass(kind, _WRITERS):
-            dropped.append(item[0] if isinstance(item, tuple) else kind.__name__)
-        else:
-            kept.append(item)
-    return kept, dropped
+        logits = as_teacher(self.teacher_).predict_logits(X, self.classes_)
+        return softmax(logits, self.teacher_temperature_)
 
 
 def _checked_targets(targets: Any, shape: tuple[int, ...], rule: Any) -> NDArray[np.floating]:

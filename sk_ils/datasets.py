@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Bunch, check_random_state
 
-from sk_ils._validation import Interval, InvalidParameterError, validate_parameter_constraints
+from sk_ils._sklearn_compat import Interval, InvalidParameterError, validate_parameter_constraints
 
 __all__ = ["GaussianCircles", "make_gaussian_circles"]
 

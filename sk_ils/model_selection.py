@@ -12,11 +12,11 @@ from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from sk_ils._candidates import classifier_of, pipeline_metadata, prefix_of, with_seed
-from sk_ils._evaluation import Evaluation
-from sk_ils._inputs import check_labels, dataset_labels, is_dataset
-from sk_ils._training import draw_seed
-from sk_ils._validation import (
+from sk_ils._net.inputs import check_labels, dataset_labels, is_dataset
+from sk_ils._net.training import draw_seed
+from sk_ils._search.evaluation import evaluate
+from sk_ils._search.pipelines import classifier_of, pipeline_metadata, prefix_of, with_seed
+from sk_ils._sklearn_compat import (
     BaseSearchCV,
     Interval,
     StrOptions,
@@ -91,7 +91,7 @@ class NegCrossEntropyScorer:
     """The negative cross-entropy in nats, for any labels; what ``scoring=None`` stands for."""
 
     # By which displays know what the score is.
-    __name__: ClassVar[str] = "neg_log_loss"
+    score_name: ClassVar[str] = "neg_log_loss"
 
     def __call__(self, estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log-probability of the true class; greater is better, 0 at most."""
@@ -261,7 +261,7 @@ class SmoothingSearchCV(BaseSearchCV):
         KeyboardInterrupt
             At Ctrl-C: the search ends, and is not fitted.
         """
-        self._forget_and_check()
+        self._reset()
         seed = draw_seed(classifier_of(self.estimator).random_state)
         base = with_seed(clone(self.estimator), seed)
         scorers, refit_metric = self._get_scorers()
@@ -274,18 +274,18 @@ class SmoothingSearchCV(BaseSearchCV):
         splits = list(check_cv(self.cv, y, classifier=True).split(X, y, **routed.splitter.split))
         self._warn_of_absent_classes(y, splits)
         candidates = self._candidates(base)
-        out = Evaluation(
+        out = evaluate(
+            self,
             base,
             candidates,
+            X,
+            y,
+            splits,
             seed=seed,
             scorers=scorers,
             metadata=metadata,
             score_params=dict(routed.scorer.score),
-            max_parallel=self.max_parallel,
-            error_score=self.error_score,
-            return_train_score=self.return_train_score,
-            verbose=self.verbose,
-        ).run(X, y, splits)
+        )
         results = self._results(out, candidates, len(splits))
         self._choose(results, refit_metric, out[0]["test_scores"])
         if self.refit:
@@ -296,7 +296,7 @@ class SmoothingSearchCV(BaseSearchCV):
         self.cv_results_ = results
         return self
 
-    def _forget_and_check(self) -> None:
+    def _reset(self) -> None:
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             delattr(self, name)
         names = self._parameter_constraints

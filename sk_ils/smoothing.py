@@ -37,7 +37,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from torch import Tensor
 
-from sk_ils._validation import Interval, InvalidParameterError, validate_parameter_constraints
+from sk_ils._sklearn_compat import Interval, InvalidParameterError, validate_parameter_constraints
 
 __all__ = [
     "ILS",

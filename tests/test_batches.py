@@ -4,11 +4,13 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from sk_ils.batches import BatchLoader, DatasetLoader, Rows
+from sk_ils.batches import BatchLoader, DatasetLoader, SampleSet
 
 
 def rows(n):
-    return Rows(torch.arange(n, dtype=torch.float32)[:, None], torch.arange(n), weight=torch.arange(n) / 2)
+    return SampleSet(
+        torch.arange(n, dtype=torch.float32)[:, None], torch.arange(n), weight=torch.arange(n) / 2
+    )
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
@@ -20,7 +22,7 @@ def test_each_row_comes_once_with_its_own_targets(n, batch_size, shuffle):
     X = torch.cat([X for X, _ in batches]).squeeze(1)
     assert X.sort().values.tolist() == list(range(n))
     for X, targets in batches:
-        assert X.squeeze(1).tolist() == targets.codes.tolist()
+        assert X.squeeze(1).tolist() == targets.y_encoded.tolist()
         assert (X.squeeze(1) / 2).tolist() == targets.weight.tolist()
         assert targets.soft is None
     if not shuffle:
@@ -40,7 +42,7 @@ def test_drop_last_leaves_out_what_fills_no_batch(n, sizes):
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_a_dataset_comes_in_the_same_order_as_a_tensor(num_workers):
     n = 23
-    dataset = Rows(TensorDataset(rows(n).X, torch.zeros(n)), torch.arange(n))
+    dataset = SampleSet(TensorDataset(rows(n).X, torch.zeros(n)), torch.arange(n))
     orders = []
     for loader in (
         BatchLoader(rows(n), 4, shuffle=True, generator=torch.Generator().manual_seed(1)),
@@ -59,7 +61,7 @@ def test_a_dataset_comes_in_the_same_order_as_a_tensor(num_workers):
 
 
 def test_taking_rows_of_a_dataset_takes_their_targets_along():
-    dataset = Rows(TensorDataset(rows(9).X, torch.zeros(9)), torch.arange(9))
+    dataset = SampleSet(TensorDataset(rows(9).X, torch.zeros(9)), torch.arange(9))
     part = dataset.take([7, 2])
     assert [part[0][0].item(), part[1][0].item()] == [7, 2]
-    assert part.codes.tolist() == [7, 2]
+    assert part.y_encoded.tolist() == [7, 2]

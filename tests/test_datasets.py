@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, multivariate_normal
 
-from sk_ils._validation import InvalidParameterError
+from sk_ils._sklearn_compat import InvalidParameterError
 from sk_ils.datasets import GaussianCircles, make_gaussian_circles
 
 OTHER = GaussianCircles(

@@ -11,7 +11,7 @@ from skorch.dataset import Dataset, ValidSplit
 from skorch.helper import predefined_split
 
 from sk_ils import TeacherClassifier
-from sk_ils._holdout import stratified_split
+from sk_ils._net.split import stratified_split
 
 
 class SplitRecorder(Callback):

@@ -10,8 +10,8 @@ from torch import nn
 from torch.utils.data import Dataset, TensorDataset
 
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
-from sk_ils._validation import InvalidParameterError
-from sk_ils.net import NonFiniteLossError
+from sk_ils._sklearn_compat import InvalidParameterError
+from sk_ils.classifiers import NonFiniteLossError
 from sk_ils.smoothing import ILS1
 
 

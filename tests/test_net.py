@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 from torch import nn
 
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
-from sk_ils._holdout import stratified_split
+from sk_ils._net.split import stratified_split
 
 
 class DropoutNet(nn.Module):

@@ -18,8 +18,9 @@ from skorch.callbacks import EpochScoring
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from sk_ils import SmoothingSearchCV, _stack, _stackable, _stacked
-from sk_ils._inputs import is_dataset
+from sk_ils import SmoothingSearchCV
+from sk_ils._net.inputs import is_dataset
+from sk_ils._search import candidates, stack, support
 from sk_ils.metrics import CalibrationScorer
 from sk_ils.model_selection import default_param_grid
 from sk_ils.smoothing import SmoothingRule
@@ -213,36 +214,44 @@ def test_a_candidate_stops_at_its_own_epoch_and_keeps_its_own_best_one(table, st
 def test_stack_that_does_not_fit_into_memory_is_halved(table, student, monkeypatch):
     estimator = student(dtype="float64")
     whole = SmoothingSearchCV(estimator, GRID, cv=3, refit=False).fit(*table)
-    train_at_once = _stacked._train_at_once
+    train_stacked = candidates.train_stacked
     sizes = []
 
     def limited(net, chunk, *args):
         sizes.append(len(chunk))
         if len(chunk) > 4:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return train_at_once(net, chunk, *args)
+        return train_stacked(net, chunk, *args)
 
-    monkeypatch.setattr(_stacked, "_train_at_once", limited)
+    monkeypatch.setattr(candidates, "train_stacked", limited)
     halved = SmoothingSearchCV(estimator, GRID, cv=3, refit=False).fit(*table)
     assert max(sizes) > 4
     np.testing.assert_allclose(split_scores(whole), split_scores(halved), rtol=0, atol=1e-9)
-    monkeypatch.setattr(
-        _stacked, "_train_at_once", lambda *args: (_ for _ in ()).throw(RuntimeError("a bug"))
-    )
+
+
+def test_bug_in_a_stack_is_not_taken_for_lack_of_memory(table, student, monkeypatch):
+    calls = []
+
+    def broken(net, chunk, *args):
+        calls.append(len(chunk))
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(candidates, "train_stacked", broken)
     with pytest.raises(RuntimeError, match="a bug"):
-        SmoothingSearchCV(estimator, GRID, cv=3, refit=False, error_score="raise").fit(*table)
+        SmoothingSearchCV(student(), SMALL, cv=3, refit=False, error_score="raise").fit(*table)
+    assert calls == [3]
 
 
 def test_free_memory_bounds_the_stack(table, student, monkeypatch):
     sizes = []
-    train_at_once = _stacked._train_at_once
+    train_stacked = candidates.train_stacked
 
     def noted(net, chunk, *args):
         sizes.append(len(chunk))
-        return train_at_once(net, chunk, *args)
+        return train_stacked(net, chunk, *args)
 
-    monkeypatch.setattr(_stacked, "_train_at_once", noted)
-    monkeypatch.setattr(_stackable, "_free_memory", lambda: 200_000)
+    monkeypatch.setattr(candidates, "train_stacked", noted)
+    monkeypatch.setattr(support, "_free_memory", lambda: 200_000)
     SmoothingSearchCV(student(), GRID, cv=3, refit=False).fit(*table)
     assert 1 <= max(sizes) < 14
 
@@ -358,7 +367,7 @@ def test_search_without_any_score_raises(table, student):
 
 def test_ctrl_c_ends_the_search_and_leaves_it_unfitted(table, student, monkeypatch):
     search = SmoothingSearchCV(student(), SMALL, cv=2).fit(*table)
-    valid_epoch = _stack.Stack.valid_epoch
+    valid_epoch = stack.Stack.valid_epoch
     calls = []
 
     def interrupted(self, batches):
@@ -367,7 +376,7 @@ def test_ctrl_c_ends_the_search_and_leaves_it_unfitted(table, student, monkeypat
             raise KeyboardInterrupt
         return valid_epoch(self, batches)
 
-    monkeypatch.setattr(_stack.Stack, "valid_epoch", interrupted)
+    monkeypatch.setattr(stack.Stack, "valid_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         search.fit(*table)
     assert not hasattr(search, "cv_results_")

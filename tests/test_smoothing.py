@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import softmax
 from sklearn.base import clone
 
-from sk_ils._validation import InvalidParameterError
+from sk_ils._sklearn_compat import InvalidParameterError
 from sk_ils.smoothing import (
     ILS,
     ILS1,

@@ -23,7 +23,7 @@ from skorch.helper import predefined_split
 from torch.utils.data import Dataset, TensorDataset
 
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
-from sk_ils._teachers import _content
+from sk_ils._net.teacher_cache import content
 from sk_ils.smoothing import ILS, ILS1, ILS2, SelfDistillation
 from sk_ils.temperature import fit_temperature
 
@@ -451,7 +451,7 @@ def test_a_second_process_finds_the_teacher_of_a_module_instance(tmp_path, kind)
 
 def test_modules_that_differ_without_parameters_have_other_keys():
     one, other = torch.nn.Dropout(0.1), torch.nn.Dropout(0.2)
-    assert _content(one) != _content(other)
+    assert content(one) != content(other)
 
 
 def test_an_unwritable_cache_says_so(student, table, tmp_path):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import ArrayLike
 
-from sk_ils._validation import Interval, StrOptions, validate_parameter_constraints
+from sk_ils._sklearn_compat import Interval, StrOptions, validate_parameter_constraints
 from sk_ils.inspection._curves import CurveMaker, ReliabilityCurve
 from sk_ils.inspection._reliability_plot import plot_grid, plot_panel
 from sk_ils.metrics._binning import Strategy

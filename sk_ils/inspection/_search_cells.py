@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from sk_ils._validation import scorer_name
+from sk_ils._sklearn_compat import scorer_name
 
 __all__ = ["SearchCell", "SearchResults", "axis_values", "cell_key", "make_cells"]
 

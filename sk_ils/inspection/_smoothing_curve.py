@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 
-from sk_ils._validation import Interval, validate_parameter_constraints
+from sk_ils._sklearn_compat import Interval, validate_parameter_constraints
 from sk_ils.inspection._style import COLORS, draw_histogram, histogram_axes
 from sk_ils.metrics._binning import make_bins
 from sk_ils.metrics._predictions import check_predictions

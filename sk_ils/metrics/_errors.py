@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sk_ils._validation import Interval, StrOptions, validate_parameter_constraints
+from sk_ils._sklearn_compat import Interval, StrOptions, validate_parameter_constraints
 from sk_ils.metrics._binning import (
     Norm,
     Strategy,

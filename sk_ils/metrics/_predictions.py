@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from sk_ils._validation import check_sample_weight
+from sk_ils._sklearn_compat import check_sample_weight
 
 __all__ = ["Chunk", "Predictions", "check_predictions", "named_models"]
 

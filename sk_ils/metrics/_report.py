@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
-from sk_ils._validation import Interval, StrOptions, validate_parameter_constraints
+from sk_ils._sklearn_compat import Interval, StrOptions, validate_parameter_constraints
 from sk_ils.metrics._binning import Strategy, bin_error
 from sk_ils.metrics._predictions import Predictions, check_predictions, named_models
 from sk_ils.metrics._resampling import (

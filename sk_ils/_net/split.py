@@ -21,12 +21,12 @@ class Split(NamedTuple):
     valid: Index | Dataset | None
 
 
-def stratified_split(codes: NDArray[np.int64], fraction: float, seed: int) -> Split:
+def stratified_split(y_encoded: NDArray[np.int64], fraction: float, seed: int) -> Split:
     """Hold out a share of every class, shuffled; every class keeps a row in training.
 
     Parameters
     ----------
-    codes : ndarray of shape (n,)
+    y_encoded : ndarray of shape (n_samples,)
         Class indices.
     fraction : float
         Share of the rows to hold out, in (0, 1).
@@ -38,27 +38,27 @@ def stratified_split(codes: NDArray[np.int64], fraction: float, seed: int) -> Sp
         Sorted indices; round(fraction * n) rows are held out unless too many classes have one row.
     """
     rng = np.random.RandomState(seed)
-    counts = np.bincount(codes)
+    counts = np.bincount(y_encoded)
     # Largest remainders, so that the shares of small classes add up to the share of the whole.
     quota = np.minimum(fraction * counts, np.maximum(counts - 1, 0))
     take = np.floor(quota).astype(np.int64)
-    missing = round(fraction * len(codes)) - take.sum()
+    missing = round(fraction * len(y_encoded)) - take.sum()
     by_remainder = np.lexsort((rng.random_sample(len(counts)), take - quota))
     room = by_remainder[take[by_remainder] < counts[by_remainder] - 1]
     take[room[: max(missing, 0)]] += 1
-    shuffled = [rng.permutation(np.flatnonzero(codes == code)) for code in range(len(counts))]
+    shuffled = [rng.permutation(np.flatnonzero(y_encoded == code)) for code in range(len(counts))]
     valid = np.concatenate([rows[:size] for rows, size in zip(shuffled, take, strict=True)])
-    return Split(np.setdiff1d(np.arange(len(codes)), valid), np.sort(valid))
+    return Split(np.setdiff1d(np.arange(len(y_encoded)), valid), np.sort(valid))
 
 
-def grouped_split(codes: NDArray[np.int64], groups: NDArray[Any], fraction: float, seed: int) -> Split:
+def grouped_split(y_encoded: NDArray[np.int64], groups: NDArray[Any], fraction: float, seed: int) -> Split:
     """Hold out whole groups, with class shares as even as the groups allow.
 
     Parameters
     ----------
-    codes : ndarray of shape (n,)
+    y_encoded : ndarray of shape (n_samples,)
         Class indices.
-    groups : ndarray of shape (n,)
+    groups : ndarray of shape (n_samples,)
         Group of each row.
     fraction : float
         Share of the rows to hold out, in (0, 1); 1 / fraction is rounded to a whole number of folds.
@@ -69,22 +69,22 @@ def grouped_split(codes: NDArray[np.int64], groups: NDArray[Any], fraction: floa
     Split
         No rows are held out if there is one group only, or one row of each class.
     """
-    n_splits = min(max(round(1 / fraction), 2), len(np.unique(groups)), np.bincount(codes).max())
+    n_splits = min(max(round(1 / fraction), 2), len(np.unique(groups)), np.bincount(y_encoded).max())
     if n_splits < 2:
-        return Split(np.arange(len(codes)), None)
+        return Split(np.arange(len(y_encoded)), None)
     folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
-    return Split(*fold_indices(folds, codes, groups)[0])
+    return Split(*fold_indices(folds, y_encoded, groups)[0])
 
 
-def fold_indices(folds: Any, codes: NDArray[np.int64], groups: NDArray[Any] | None) -> list[Any]:
+def fold_indices(folds: Any, y_encoded: NDArray[np.int64], groups: NDArray[Any] | None) -> list[Any]:
     """Return the (inside, outside) indices of stratified folds.
 
-    scikit-learn's warning of classes with fewer rows than folds is kept back: a class without a training row
-    is told where it matters.
+    scikit-learn's warning of classes with fewer rows than folds is suppressed: a class without a training
+    row is reported by `split_samples`.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")
-        return list(folds.split(codes, codes, groups))
+        return list(folds.split(y_encoded, y_encoded, groups))
 
 
 def called_split(
@@ -117,7 +117,7 @@ def hold_out(
     *,
     dataset: Dataset,
     y: NDArray[Any],
-    codes: NDArray[np.int64],
+    y_encoded: NDArray[np.int64],
     groups: NDArray[Any] | None,
     weight: NDArray[np.floating] | None,
     seed: int,
@@ -130,9 +130,9 @@ def hold_out(
         See :class:`sk_ils.TeacherClassifier`.
     dataset : Dataset
         What a callable splits.
-    y, codes : ndarray of shape (n,)
+    y, y_encoded : ndarray of shape (n_samples,)
         Labels and their class indices.
-    groups, weight : ndarray of shape (n,) or None
+    groups, weight : ndarray of shape (n_samples,) or None
     seed : int
 
     Returns
@@ -140,22 +140,22 @@ def hold_out(
     Split
         Without hold-out, with a warning, if fewer than 10 rows with a positive weight were held out.
     """
-    everything = np.arange(len(codes))
+    everything = np.arange(len(y_encoded))
     if train_split is None:
         return Split(everything, None)
     if callable(train_split):
         split = called_split(train_split, dataset, y, groups)
     elif groups is not None:
-        split = grouped_split(codes, groups, train_split, seed)
+        split = grouped_split(y_encoded, groups, train_split, seed)
     else:
-        split = stratified_split(codes, train_split, seed)
+        split = stratified_split(y_encoded, train_split, seed)
     if split.valid is None and callable(train_split):
         return split
     n_valid = _n_weighted(split.valid, weight)
     if n_valid >= MIN_ROWS:
         return split
     warnings.warn(
-        f"Only {n_valid} of {len(codes)} rows would be held out, fewer than {MIN_ROWS}: training goes on "
+        f"Only {n_valid} of {len(y_encoded)} rows would be held out, fewer than {MIN_ROWS}: training goes on "
         "without a hold-out, that is without early stopping, best epoch and temperature scaling. Pass more "
         "rows, a larger train_split, or train_split=None to say that this is meant.",
         stacklevel=2,

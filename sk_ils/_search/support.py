@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sk_ils._stack import Stack
-from sk_ils._task import Task
-from sk_ils._training import seeded
+from sk_ils._net.fit_data import FitData
+from sk_ils._net.training import check_logits
+from sk_ils._search.stack import Stack
 from sk_ils.classifiers import InstanceSmoothedClassifier
 
 # Each of their steps treats every weight by itself, so that a stack of networks is stepped as they would be.
@@ -26,7 +26,7 @@ _ELEMENTWISE = (
     torch.optim.Rprop,
     torch.optim.SGD,
 )
-# Methods of a net that see one network; who overrides one of them wants it called.
+# Methods of a net that see one network: if one is overridden it must be called, so such a net is not stacked.
 _HOOKS = (
     "fit_loop",
     "get_iterator",
@@ -47,14 +47,14 @@ _COPIES_OF_WEIGHTS = 6
 _COPIES_OF_OUTPUTS = 3
 
 
-def why_not_stackable(net: InstanceSmoothedClassifier, task: Task) -> str | None:
+def why_not_stackable(net: InstanceSmoothedClassifier, data: FitData) -> str | None:
     """Return why the networks of an estimator must be trained one by one, None if they need not.
 
     Parameters
     ----------
     net : InstanceSmoothedClassifier
-        Knows the sizes of the task's data; is built here.
-    task : Task
+        Knows the sizes of the data; is built here.
+    data : FitData
 
     Returns
     -------
@@ -72,36 +72,33 @@ def why_not_stackable(net: InstanceSmoothedClassifier, task: Task) -> str | None
     if net.optimizer not in _ELEMENTWISE:
         return f"{getattr(net.optimizer, '__name__', net.optimizer)} is not known to treat each weight alone"
     try:
-        with net._on_device(), seeded(task.seed, net.device):
-            return _why_module_refuses(net, task)
+        with net.training(data.seed) as state:
+            return _why_module_refuses(net, data, state.device)
     except Exception as error:  # torch.func has no error of its own: whatever it says is the reason
         return f"torch.func refuses the module: {type(error).__name__}: {str(error).splitlines()[0]}"
 
 
-def _why_module_refuses(net: InstanceSmoothedClassifier, task: Task) -> str | None:
+def _why_module_refuses(net: InstanceSmoothedClassifier, data: FitData, device: torch.device) -> str | None:
     """Send a few rows through a stack of two, in both modes, and compare with the module itself."""
-    net.initialize()
-    net._begin_training(task.seed)
-    few = task.train.take(np.arange(min(len(task.train), 8)))
+    few = data.train.samples.take(np.arange(min(len(data.train), 8)))
     X, _ = next(iter(net.get_iterator(few)))
-    stack = Stack(net, 2)
+    stack = Stack(net, 2, device)
     stack.logits(X, training=True).sum().backward()
     with torch.no_grad():
-        stacked = Stack(net, 2).logits(X, training=False)
+        stacked = Stack(net, 2, device).logits(X, training=False)
         net.module_.eval()
-        alone = net._check_logits(net.infer(X))
+        alone = check_logits(net.infer(X), len(net.classes_))
     if not torch.allclose(stacked, alone[:, None].expand_as(stacked), rtol=1e-3, atol=1e-3):
         return "the module gives other logits under torch.func.vmap than alone"
     return None
 
 
-def affordable_size(net: InstanceSmoothedClassifier, task: Task) -> int:
+def affordable_size(net: InstanceSmoothedClassifier, data: FitData) -> int:
     """Return how many candidates a stack may hold."""
-    with net._on_device(), seeded(task.seed, net.device):
-        net._begin_training(task.seed)
-        device = net._device()
+    with net.training(data.seed) as state:
+        device = state.device
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_memory()
-        return max(1, int(_MEMORY_SHARE * free / _bytes_per_candidate(net, task)))
+        return max(1, int(_MEMORY_SHARE * free / _bytes_per_candidate(net, data)))
 
 
 def _free_memory() -> int:
@@ -112,10 +109,10 @@ def _free_memory() -> int:
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def _bytes_per_candidate(net: InstanceSmoothedClassifier, task: Task) -> int:
+def _bytes_per_candidate(net: InstanceSmoothedClassifier, data: FitData) -> int:
     """Return about what one more candidate takes: weights, the layers' outputs for a batch, targets."""
-    batch_size = len(task.train) if net.batch_size == -1 else min(net.batch_size, len(task.train))
-    few = task.train.take(np.arange(min(len(task.train), 2)))
+    batch_size = len(data.train) if net.batch_size == -1 else min(net.batch_size, len(data.train))
+    few = data.train.samples.take(np.arange(min(len(data.train), 2)))
     X, _ = next(iter(net.get_iterator(few)))
     sizes: list[int] = []
 
@@ -133,6 +130,6 @@ def _bytes_per_candidate(net: InstanceSmoothedClassifier, task: Task) -> int:
         for handle in handles:
             handle.remove()
     weights = sum(parameter.nbytes for parameter in net.module_.parameters())
-    targets = len(task.train) * len(net.classes_) * 8
+    targets = len(data.train) * len(net.classes_) * 8
     outputs = sum(sizes) // len(few) * batch_size
     return _COPIES_OF_WEIGHTS * weights + _COPIES_OF_OUTPUTS * outputs + targets

@@ -54,13 +54,14 @@ def check_sample_weight(sample_weight: ArrayLike | None, X: Any, **kwargs: Any) 
 
 
 def scorer_name(scorer: Any) -> str | None:
-    """Return the name of the function that a scorer is or calls, with "neg_" if it flips its sign.
+    """Return what a scorer scores: the name of the function that it is or calls, or its `score_name`.
 
-    None for a lambda, and for an object without ``__name__``.
+    A function whose sign the scorer flips gets "neg_" in front. None for a lambda, and for an object
+    without a name.
     """
     function = getattr(scorer, "_score_func", None)
     if function is not None:
         name = getattr(function, "__name__", "")
         return f"neg_{name}" if name and scorer._sign < 0 else name or None
-    name = getattr(scorer, "__name__", "")
+    name = getattr(scorer, "score_name", getattr(scorer, "__name__", ""))
     return name if name.isidentifier() else None

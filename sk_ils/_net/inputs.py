@@ -1,6 +1,5 @@
 """Checks of X, y and metadata, and their way into tensors; errors name what to do."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
 from torch.utils.data import Dataset
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+from sk_ils._sklearn_compat import check_sample_weight
 
 
 def is_dataset(X: Any) -> bool:
@@ -20,13 +19,13 @@ def is_dataset(X: Any) -> bool:
 
 
 def check_features(estimator: Any, X: Any, dtype: str | None, *, reset: bool) -> Tensor:
-    """Return X as a finite CPU tensor of shape (n, ...), and note or compare its features.
+    """Return X as a finite CPU tensor of shape (n_samples, ...), and set or compare its features.
 
     Parameters
     ----------
     estimator : estimator
-        Gets `n_features_in_`, `feature_names_in_` and `_row_shape` if reset, else X must match them.
-    X : array-like, DataFrame or Tensor of shape (n, n_features) or (n, ...)
+        Gets `n_features_in_` and `feature_names_in_` if `reset`; otherwise X must match them.
+    X : array-like, DataFrame or Tensor of shape (n_samples, n_features) or (n_samples, ...)
     dtype : {"float32", "float64"} or None
         None keeps the type of numbers.
     reset : bool
@@ -41,22 +40,14 @@ def check_features(estimator: Any, X: Any, dtype: str | None, *, reset: bool) ->
     array = validate_data(
         estimator, X, reset=reset, dtype=dtype or "numeric", allow_nd=True, order="C", ensure_min_features=1
     )
-    row_shape = array.shape[1:]
-    if reset:
-        estimator._row_shape = row_shape
-    elif row_shape != estimator._row_shape:
-        raise ValueError(
-            f"X has rows of shape {row_shape}, but {type(estimator).__name__} was fitted on rows of shape "
-            f"{estimator._row_shape}."
-        )
     if array.dtype == np.bool_:
         array = array.astype(np.uint8)
     # torch warns about read-only memory, and a memory map is no place to train on.
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
-def check_dataset(estimator: Any, dataset: Any) -> None:
-    """Note a Dataset's row shape on the estimator, as far as its first item tells."""
+def check_dataset(dataset: Any) -> tuple[int, ...] | None:
+    """Return the shape of a Dataset's inputs, None if its first item has none."""
     try:
         n = len(dataset)
     except TypeError:
@@ -72,15 +63,7 @@ def check_dataset(estimator: Any, dataset: Any) -> None:
             "A Dataset must yield pairs (x, y), y may be a dummy when labels are passed to fit; "
             f"got {type(item).__name__}."
         )
-    row_shape = getattr(item[0], "shape", None)
-    if row_shape:
-        estimator._row_shape = tuple(row_shape)
-        estimator.n_features_in_ = row_shape[0]
-
-
-def n_inputs(row_shape: tuple[int, ...]) -> int:
-    """Return how many values a row holds."""
-    return math.prod(row_shape)
+    return tuple(getattr(item[0], "shape", ())) or None
 
 
 def dataset_labels(dataset: Any) -> NDArray[Any]:
@@ -171,6 +154,16 @@ def encode(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
             f"{classes[:20].tolist()}."
         )
     return np.searchsorted(classes, labels).astype(np.int64)
+
+
+def check_weight(sample_weight: ArrayLike | None, n_samples: int) -> Tensor | None:
+    """Return non-negative weights as a float64 tensor, or None."""
+    if sample_weight is None:
+        return None
+    weight = check_sample_weight(
+        sample_weight, np.empty(n_samples), dtype=np.float64, ensure_non_negative=True
+    )
+    return torch.from_numpy(weight)
 
 
 def check_groups(groups: Any, n_rows: int) -> NDArray[Any] | None:

@@ -15,10 +15,20 @@ from skorch import NeuralNetClassifier
 from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
 from torch import nn
 
-from sk_ils._validation import Interval, Options, StrOptions, validate_parameter_constraints
+from sk_ils._net.fit_data import InputSchema
+from sk_ils._sklearn_compat import Interval, Options, StrOptions, validate_parameter_constraints
 from sk_ils.batches import BatchLoader
 
 _FIXED = ("criterion", "predict_nonlinearity", "classes", "dataset")
+
+
+class QuietPrintLog(PrintLog):
+    """skorch's table of epochs, which formats a line only if it is printed."""
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Print the line of an epoch, unless nobody would see it."""
+        if net.verbose or self.sink is not print:
+            super().on_epoch_end(net, **kwargs)
 
 
 class SklearnNet(NeuralNetClassifier):
@@ -28,6 +38,8 @@ class SklearnNet(NeuralNetClassifier):
     history_ = None
     initialized_ = False
     virtual_params_: Any = {}  # noqa: RUF012
+    # Of one sample, without the sample axis; None if a Dataset does not tell.
+    _sample_shape: tuple[int, ...] | None = None
 
     # skorch marks this one as unused, which hides it from metadata routing.
     __metadata_request__partial_fit: ClassVar = {"classes": None}
@@ -150,7 +162,7 @@ class SklearnNet(NeuralNetClassifier):
         prefix, delimiter, _ = name.partition("__")
         return bool(delimiter) and not hasattr(getattr(self, prefix, None), "get_params")
 
-    def _check_parameters(self) -> None:
+    def check_parameters(self) -> None:
         """Raise if a parameter is outside its range, before any work is done."""
         known = [name for name in self._get_param_names() if name not in self._params_to_validate]
         for name in self._params_to_validate:
@@ -203,30 +215,52 @@ class SklearnNet(NeuralNetClassifier):
             ("valid_loss", PassthroughScoring(name="valid_loss")),
             # The stock one predicts with the net itself; ours reads what run_single_epoch has counted.
             ("valid_acc", PassthroughScoring(name="valid_acc", lower_is_better=False)),
-            ("print_log", PrintLog()),
+            ("print_log", QuietPrintLog()),
         ]
 
     # --- state ----------------------------------------------------------------------------------------
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         """Drop everything that a fit has learned."""
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             self.__dict__.pop(name)
-        for name in ("_modules", "_criteria", "_optimizers", "_row_shape", "_module_device", "_batch_order"):
+        for name in ("_modules", "_criteria", "_optimizers", "_sample_shape"):
             self.__dict__.pop(name, None)
 
     @contextmanager
-    def _forgetting_on_error(self) -> Iterator[None]:
+    def _reset_on_error(self) -> Iterator[None]:
         """Leave no estimator behind that looks fitted when training fails."""
         try:
             yield
         except BaseException:
-            self._forget()
+            self._reset()
             raise
+
+    @property
+    def _schema(self) -> InputSchema:
+        """What fit has learned of its input."""
+        return InputSchema(
+            self.classes_,
+            getattr(self, "n_features_in_", None),
+            getattr(self, "feature_names_in_", None),
+            self._sample_shape,
+        )
+
+    @_schema.setter
+    def _schema(self, schema: InputSchema) -> None:
+        self.classes_inferred_ = schema.classes
+        self._sample_shape = schema.sample_shape
+        if schema.n_features_in is not None:
+            self.n_features_in_ = schema.n_features_in
+        if schema.feature_names_in is not None:
+            self.feature_names_in_ = schema.feature_names_in
 
     @contextmanager
     def _on_device(self) -> Iterator[None]:
-        """Let skorch and callbacks see a device that torch knows while `device` is "auto"."""
+        """Let skorch and callbacks see a device that torch knows while `device` is "auto".
+
+        They read the attribute, so the parameter itself is replaced for as long as the block lasts.
+        """
         asked = self.device
         if asked == "auto":
             self.__dict__["device"] = "cuda" if torch.cuda.is_available() else "cpu"

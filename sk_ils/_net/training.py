@@ -1,15 +1,90 @@
-"""Small parts of a training loop: the best epoch, the meter of an epoch, seeds."""
+"""Small parts of a training loop: its state, the best epoch, the meter of an epoch, seeds, logits."""
 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
-from sk_ils.batches import Targets
+from sk_ils.batches import SampleSet, Targets
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+# Data go to the GPU once, as a whole, if they take less than this share of its free memory.
+_RESIDENT_SHARE = 0.5
+
+
+class NonFiniteLossError(ArithmeticError, ValueError):
+    """The training or validation loss became NaN or infinite."""
+
+    @classmethod
+    def of(cls, prefix: str, *, epoch: int, loss: float, lr: float) -> Self:
+        """Return the error for a "train" or "valid" loss in an epoch, counted from 1."""
+        return cls(
+            f"The {prefix} loss of epoch {epoch} is {loss}. Lower lr (now {lr}), scale the features (for "
+            "example with StandardScaler), or clip gradients (skorch's GradientNormClipping). The estimator "
+            "is left unfitted."
+        )
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """What exists while a network is trained, and no longer.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the network is.
+    order : torch.Generator
+        Draws the order of the samples.
+    has_gradient_hook : bool
+        Whether someone has a hook for ``on_grad_computed``.
+    """
+
+    device: torch.device
+    order: torch.Generator
+    has_gradient_hook: bool
+
+    def place(self, samples: SampleSet, dtype: str | None) -> SampleSet:
+        """Return the samples with their tensors on the device, if they fit there as a whole."""
+        target: Any = self.device
+        if self.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device)
+            target = self.device if samples.n_bytes() < _RESIDENT_SHARE * free else "cpu"
+        return samples.to(target, DTYPES.get(dtype or ""))
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training in a stack came to: the state of the best epoch, and the losses of each epoch."""
+
+    state: dict[str, Tensor]
+    train_loss: list[float]
+    valid_loss: list[float]
+
+
+def check_logits(output: Any, n_classes: int) -> Tensor:
+    """Return the logits in a module's output after checking their shape.
+
+    Parameters
+    ----------
+    output : Tensor of shape (n_samples, n_classes) or tuple with it in the first place
+    n_classes : int
+
+    Returns
+    -------
+    Tensor
+    """
+    logits: Tensor = output[0] if isinstance(output, tuple) else output
+    if logits.ndim != 2 or logits.shape[1] != n_classes:
+        raise ValueError(
+            f"The module must return one logit per class, shape (n, {n_classes}); it returned "
+            f"{tuple(logits.shape)}. Name n_classes in its __init__ to get the size from the data."
+        )
+    return logits
 
 
 class BestEpoch:
@@ -45,12 +120,11 @@ class Meter:
         self.values: list[tuple[Any, ...]] = []
 
     def add(self, step: dict[str, Any], targets: Targets) -> None:
-        assert targets.codes is not None
-        size = len(targets.codes) if targets.weight is None else targets.weight.sum()
+        size = len(targets.y_encoded) if targets.weight is None else targets.weight.sum()
         values: tuple[Any, ...] = (step["loss"].detach(), size)
         if self.with_accuracy:
             logits = step["y_pred"][0] if isinstance(step["y_pred"], tuple) else step["y_pred"]
-            hits = logits.argmax(dim=1) == targets.codes.to(logits.device)
+            hits = logits.argmax(dim=1) == targets.y_encoded.to(logits.device)
             weight = torch.ones_like(hits, dtype=torch.float32) if targets.weight is None else targets.weight
             weight = weight.to(hits.device)
             tiny = torch.finfo(weight.dtype).tiny  # a batch of weight 0 counts nothing, but must not give NaN

@@ -11,6 +11,7 @@ from skorch.utils import to_tensor
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from sk_ils._net.training import check_logits
 from sk_ils.batches import Targets
 from sk_ils.classifiers import InstanceSmoothedClassifier
 
@@ -20,11 +21,12 @@ _OPTIMIZER_KERNELS = {"fused", "foreach", "capturable", "differentiable"}
 class Stack:
     """Copies of a net's network with a leading candidate axis, and the optimizer of them all."""
 
-    def __init__(self, net: InstanceSmoothedClassifier, n: int) -> None:
+    def __init__(self, net: InstanceSmoothedClassifier, n: int, device: torch.device) -> None:
         self.net = net
+        self.device = device
         self.params, self.buffers = stack_module_state([net.module_] * n)
         self.skeleton = copy.deepcopy(net.module_).to("meta")
-        self.members = list(range(n))  # the candidates that are still in the stack
+        self.members = list(range(n))  # by slot, the candidates that are still in the stack
         self.optimizer = self._build_optimizer()
 
     def _build_optimizer(self) -> torch.optim.Optimizer:
@@ -32,17 +34,17 @@ class Stack:
         args, kwargs = self.net.get_params_for_optimizer("optimizer", named)
         fusable = "fused" in inspect.signature(self.net.optimizer).parameters
         if fusable and not _OPTIMIZER_KERNELS & set(kwargs):
-            kwargs["fused"] = self.net._module_device.type in ("cpu", "cuda")
+            kwargs["fused"] = self.device.type in ("cpu", "cuda")
         return self.net.optimizer(*args, **kwargs)
 
     def state(self) -> dict[str, Tensor]:
         """Return parameters and buffers by name, without gradient."""
         return {name: value.detach() for name, value in {**self.params, **self.buffers}.items()}
 
-    def keep(self, positions: list[int]) -> None:
-        """Drop all candidates but those at some positions."""
-        index = torch.tensor(positions, device=self.net._module_device)
-        self.members = [self.members[position] for position in positions]
+    def keep(self, slots: list[int]) -> None:
+        """Drop all candidates but those in some slots."""
+        index = torch.tensor(slots, device=self.device)
+        self.members = [self.members[slot] for slot in slots]
         self.buffers = {name: value[index] for name, value in self.buffers.items()}
         kept = {old: old.detach()[index].requires_grad_(old.requires_grad) for old in self.params.values()}
         self.params = {name: kept[old] for name, old in self.params.items()}
@@ -57,14 +59,16 @@ class Stack:
                 }
 
     def logits(self, X: Any, *, training: bool) -> Tensor:
-        """Return the raw logits of a batch, (row, candidate, class)."""
+        """Return the raw logits of a batch, (sample, slot, class)."""
         if self.skeleton.training is not training:
             self.skeleton.train(training)
-        X = to_tensor(X, device=self.net._module_device)
+        X = to_tensor(X, device=self.device)
         args, kwargs = ((), X) if isinstance(X, dict) else ((X,), {})
 
         def one(params: dict[str, Tensor], buffers: dict[str, Tensor]) -> Tensor:
-            return self.net._check_logits(functional_call(self.skeleton, (params, buffers), args, kwargs))
+            return check_logits(
+                functional_call(self.skeleton, (params, buffers), args, kwargs), len(self.net.classes_)
+            )
 
         return vmap(one, out_dims=1, randomness="different")(self.params, self.buffers)
 
@@ -74,7 +78,7 @@ class Stack:
         for X, targets in batches:
             logits = self.logits(X, training=True)
             soft = _batch_targets(targets, logits, X, nets)
-            loss = _row_mean(_cross_entropy(logits, soft), targets)
+            loss = _sample_mean(_cross_entropy(logits, soft), targets)
             self.optimizer.zero_grad()
             loss.sum().backward()
             self.optimizer.step()
@@ -87,43 +91,43 @@ class Stack:
         with torch.no_grad():
             for X, targets in batches:
                 logits = self.logits(X, training=False)
-                mean.add(_row_mean(_cross_entropy(logits, _one_hot(targets.codes, logits)), targets), targets)
+                mean.add(
+                    _sample_mean(_cross_entropy(logits, _one_hot(targets.y_encoded, logits)), targets),
+                    targets,
+                )
         return mean.value()
 
 
 def _batch_targets(
     targets: Targets, logits: Tensor, X: Any, nets: list[InstanceSmoothedClassifier]
 ) -> Tensor:
-    """Return the soft targets of a batch, (row, candidate, class)."""
-    assert targets.codes is not None
-    codes = targets.codes.to(logits.device)
-    soft = _one_hot(codes, logits) if targets.soft is None else targets.soft.to(logits.device)
-    asking = [number for number, net in enumerate(nets) if net._asks_in_every_batch()]
-    if not asking:
-        return soft
-    alone = Targets(codes)
+    """Return the soft targets of a batch, (sample, slot, class)."""
+    soft = _one_hot(targets.y_encoded, logits) if targets.soft is None else targets.soft.to(logits.device)
     columns = list(soft.unbind(1))
-    for number in asking:
-        columns[number] = nets[number]._loss_target(alone, logits[:, number], X)
-    return torch.stack(columns, dim=1)
+    changed = False
+    for slot, net in enumerate(nets):
+        own = net.batch_targets(targets.y_encoded, logits[:, slot], X)
+        if own is not None:
+            columns[slot], changed = own, True
+    return torch.stack(columns, dim=1) if changed else soft
 
 
-def _one_hot(codes: Tensor, logits: Tensor) -> Tensor:
-    """Return hard labels as the same targets for each candidate, of the shape of (row, candidate, class)."""
-    one_hot = nn.functional.one_hot(codes.to(logits.device), logits.shape[2]).to(logits.dtype)
+def _one_hot(y_encoded: Tensor, logits: Tensor) -> Tensor:
+    """Return hard labels as the same targets for each candidate, of the shape of (sample, slot, class)."""
+    one_hot = nn.functional.one_hot(y_encoded.to(logits.device), logits.shape[2]).to(logits.dtype)
     return one_hot[:, None].expand_as(logits)
 
 
 def _cross_entropy(logits: Tensor, soft: Tensor) -> Tensor:
-    """Return the cross-entropy of targets that sum to 1, (row, candidate).
+    """Return the cross-entropy of targets that sum to 1, (sample, slot).
 
     On a CPU a third of what torch's takes for few classes: its log_softmax works class by class.
     """
     return torch.logsumexp(logits, dim=2) - (logits * soft).sum(dim=2)
 
 
-def _row_mean(losses: Tensor, targets: Targets) -> Tensor:
-    """Return the weighted mean over the rows of (row, candidate)."""
+def _sample_mean(losses: Tensor, targets: Targets) -> Tensor:
+    """Return the weighted mean over the samples of (sample, slot)."""
     if targets.weight is None:
         return losses.mean(dim=0)
     weight = targets.weight.to(losses.device)
@@ -138,9 +142,8 @@ class _WeightedMean:
         self.weights: list[Any] = []
 
     def add(self, loss: Tensor, targets: Targets) -> None:
-        assert targets.codes is not None
         self.losses.append(loss)
-        self.weights.append(len(targets.codes) if targets.weight is None else targets.weight.sum())
+        self.weights.append(len(targets.y_encoded) if targets.weight is None else targets.weight.sum())
 
     def value(self) -> NDArray[np.float64]:
         losses = torch.stack(self.losses).double()

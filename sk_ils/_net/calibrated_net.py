@@ -1,0 +1,591 @@
+"""The base of both classifiers: building, the protocol of a fit, the training loop, prediction.
+
+What a network is trained on is the subclasses' business.
+"""
+
+import copy
+import inspect
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from skorch import NeuralNetClassifier
+from skorch.callbacks import Callback
+from skorch.utils import to_device, to_tensor
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from sk_ils._net.fit_data import FitData, InputSchema, Part, split_samples
+from sk_ils._net.inputs import (
+    check_classes,
+    check_dataset,
+    check_features,
+    check_labels,
+    check_weight,
+    dataset_labels,
+    encode,
+    is_dataset,
+)
+from sk_ils._net.sklearn_net import SklearnNet
+from sk_ils._net.training import (
+    BestEpoch,
+    FitResult,
+    Meter,
+    NonFiniteLossError,
+    TrainingState,
+    check_logits,
+    draw_seed,
+    seeded,
+    weighted_mean,
+)
+from sk_ils.batches import BatchLoader, DatasetLoader, SampleSet, Targets
+from sk_ils.modules import MLP
+from sk_ils.temperature import fit_temperature, log_softmax, softmax
+
+# Samples of a table that are predicted together at least; see _infer_padded.
+_MIN_BLOCK = 32
+
+
+class CalibratedNet(SklearnNet):
+    """Base class; see :class:`sk_ils.TeacherClassifier` for the parameters.
+
+    The protocol of a fit, which the search follows, too: `check_parameters`, then inside `fit_session`
+    `prepare_fit` and, in subclasses, what turns the data into targets; then `run_training`, or `training`
+    around a loop of one's own and `load_result`.
+    """
+
+    # Exists while a network is trained.
+    _training_state: TrainingState | None = None
+
+    # --- building -------------------------------------------------------------------------------------
+
+    def initialize_module(self) -> Self:
+        """Build the module, with the sizes of the data where its __init__ names them.
+
+        Returns
+        -------
+        self
+        """
+        if not hasattr(self, "classes_inferred_"):
+            raise RuntimeError(f"{type(self).__name__} is built by fit, which knows the sizes of the data.")
+        kwargs = self.get_params_for("module")
+        module = self.module if self.module is not None else MLP
+        if isinstance(module, nn.Module):
+            # A module instance is a parameter: training must not change it, teacher and student not share it.
+            built = copy.deepcopy(module) if not kwargs else type(module)(**kwargs)
+        else:
+            built = module(**{**self._sizes(module), **kwargs})
+        if self.dtype == "float64":
+            built = built.double()
+        self.module_ = built
+        return self
+
+    def _sizes(self, module: Any) -> dict[str, int]:
+        """Return the sizes that a module's __init__ asks for by name."""
+        known = {"n_classes": len(self.classes_)}
+        shape = self._sample_shape
+        if shape:
+            # The default network flattens its input; scikit-learn's n_features_in_ is the second dimension.
+            known["n_features_in"] = math.prod(shape) if module is MLP else shape[0]
+        wanted = inspect.signature(module).parameters
+        return {name: size for name, size in known.items() if name in wanted}
+
+    def get_dataset(self, X: Any, y: Any = None) -> SampleSet:
+        """Return X as a SampleSet; for data that have passed the checks only."""
+        return X if isinstance(X, SampleSet) else SampleSet(X)
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Return a loader of batches ``(X, Targets)``: slices for tensors, a DataLoader for Datasets."""
+        samples = self.get_dataset(dataset)
+        name = "iterator_train" if training else "iterator_valid"
+        kwargs = {"batch_size": self.batch_size, **self.get_params_for(name)}
+        if kwargs["batch_size"] == -1:
+            kwargs["batch_size"] = max(len(samples), 1)
+        # A DataLoader without a generator draws a number from torch's global one, also in prediction.
+        state = self._training_state
+        kwargs = {"generator": state.order if training and state else torch.Generator(), **kwargs}
+        if training:
+            kwargs = {"shuffle": True, **kwargs}
+        loader = getattr(self, name)
+        if loader is not BatchLoader:
+            return DatasetLoader(samples, loader=loader, **kwargs)
+        if isinstance(samples.X, Tensor):
+            return BatchLoader(samples, **kwargs)
+        return DatasetLoader(samples, loader=DataLoader, **kwargs)
+
+    # --- the protocol of a fit ------------------------------------------------------------------------
+
+    @contextmanager
+    def fit_session(self, seed: int) -> Iterator[None]:
+        """Settle the device and seed torch, as every step of a fit needs it.
+
+        Parameters
+        ----------
+        seed : int
+            Of torch's generators, which are as they were after the block.
+        """
+        with self._on_device(), seeded(seed, self.device):
+            yield
+
+    def _fit(self, X: Any, y: Any, *, sample_weight: Any, groups: Any, **metadata: Any) -> Self:
+        """Check, split, and train; `metadata` is what a subclass's `prepare_fit` takes besides."""
+        self.check_parameters()
+        if not (self.warm_start and self.initialized_):
+            self._reset()
+        seed = draw_seed(self.random_state)
+        # The seed counts from here on, since the checks already draw a Dataset's random augmentation.
+        with self._reset_on_error(), self.fit_session(seed):
+            data = self.prepare_fit(X, y, sample_weight=sample_weight, groups=groups, seed=seed, **metadata)
+            self._fit_data(data, seed)
+        return self
+
+    def _fit_as_teacher(self, data: FitData) -> None:
+        """Fit on data that were prepared for another network."""
+        self.check_parameters()
+        self._schema = data.schema
+        seed = data.seed if self.random_state is None else draw_seed(self.random_state)
+        with self._reset_on_error():
+            self._fit_data(data, seed)
+
+    def _fit_data(self, data: FitData, seed: int) -> None:
+        """Train on prepared data; a subclass turns labels into targets first."""
+        self.run_training(data.train.samples, data.valid, seed)
+
+    def _partial_fit(self, X: Any, y: Any, classes: ArrayLike | None, sample_weight: Any) -> Self:
+        """Train on more samples, without a hold-out, from where the network is."""
+        self.check_parameters()
+        first = not self.initialized_
+        known = self._known_classes(classes)
+        seed = draw_seed(self.random_state)
+        with self._reset_on_error() if first else nullcontext(), self.fit_session(seed):
+            samples, schema = self._check_samples(X, y, sample_weight, classes=known, reset=first)
+            self._schema = schema
+            with self._reset_on_error():
+                train = Part(samples, X, np.arange(len(samples)))
+                self._partial_fit_data(FitData(train, None, schema, seed))
+        return self
+
+    def _partial_fit_data(self, data: FitData) -> None:
+        """Train on, on prepared data without a hold-out; a subclass turns labels into targets first."""
+        self.run_training(data.train.samples, None, data.seed)
+
+    def _partial_fit_as_teacher(self, data: FitData) -> None:
+        """Train on, on data that were prepared for another network's partial_fit."""
+        self._schema = data.schema
+        with self._on_device():
+            self._partial_fit_data(data)
+
+    def _known_classes(self, classes: ArrayLike | None) -> NDArray[Any]:
+        """Return the classes of a partial_fit: those of the first call."""
+        if not self.initialized_:
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            return check_classes(np.asarray(classes))
+        if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(
+                f"classes is {np.unique(classes).tolist()}, but the previous call to fit or partial_fit knew "
+                f"{self.classes_.tolist()}."
+            )
+        return self.classes_
+
+    def prepare_fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        seed: int,
+    ) -> FitData:
+        """Check the data of a fit, learn their classes and features, and split them.
+
+        Parameters
+        ----------
+        X, y, sample_weight, groups
+            As of `fit`.
+        seed : int
+            Shuffles the split.
+
+        Returns
+        -------
+        FitData
+        """
+        known = self.classes_ if self.initialized_ else None
+        samples, self._schema = self._check_samples(X, y, sample_weight, classes=known, reset=True)
+        return split_samples(
+            samples,
+            X,
+            train_split=self.train_split,
+            schema=self._schema,
+            groups=groups,
+            seed=seed,
+            check_valid=lambda X, y: self._check_samples(X, y, classes=self.classes_, reset=False)[0],
+        )
+
+    def _check_samples(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        classes: NDArray[Any] | None,
+        reset: bool,
+    ) -> tuple[SampleSet, InputSchema]:
+        """Return checked samples and their schema; y must be among `classes`, None takes them from y."""
+        data = self._check_inputs(X, reset=reset)
+        labels = check_labels(dataset_labels(X) if y is None and is_dataset(X) else y, len(data))
+        self_classes = check_classes(labels) if classes is None else classes
+        y_encoded = torch.from_numpy(encode(labels, self_classes))
+        samples = SampleSet(data, y_encoded, weight=check_weight(sample_weight, len(data)))
+        self.classes_inferred_ = self_classes
+        return samples, self._schema
+
+    def _check_inputs(self, X: Any, *, reset: bool) -> Any:
+        """Return X as a tensor, or a Dataset as it is; learn its features, or compare them."""
+        if is_dataset(X):
+            if reset and (shape := check_dataset(X)):
+                self._sample_shape, self.n_features_in_ = shape, shape[0]
+            return X
+        tensor = check_features(self, X, self.dtype, reset=reset)
+        shape = tuple(tensor.shape[1:])
+        if reset:
+            self._sample_shape = shape
+        elif shape != self._sample_shape:
+            raise ValueError(
+                f"X has rows of shape {shape}, but {type(self).__name__} was fitted on rows of shape "
+                f"{self._sample_shape}."
+            )
+        return tensor
+
+    @contextmanager
+    def training(self, seed: int) -> Iterator[TrainingState]:
+        """Build the network unless it is built, and hold what exists only while it is trained.
+
+        Parameters
+        ----------
+        seed : int
+            Of the initial weights, dropout and the order of the samples.
+
+        Yields
+        ------
+        TrainingState
+        """
+        with self.fit_session(seed):
+            if not self.initialized_:
+                self.initialize()
+                self.temperature_ = 1.0
+            # A training that goes on has another order than the one before.
+            order = torch.Generator().manual_seed(seed + len(self.history))
+            state = TrainingState(self._device(), order, self._has_hook("on_grad_computed"))
+            self._training_state = state
+            try:
+                yield state
+            finally:
+                del self._training_state
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A callback may pickle a network in the middle of its training.
+        return {name: value for name, value in super().__getstate__().items() if name != "_training_state"}
+
+    def run_training(self, samples: SampleSet, valid: Part | None, seed: int) -> None:
+        """Train on samples, go back to the best epoch, find the temperature.
+
+        A built network is trained on (warm start, partial_fit).
+
+        Parameters
+        ----------
+        samples : SampleSet
+            With the targets to train on.
+        valid : Part or None
+            The hold-out; without it the last epoch counts and the temperature stays.
+        seed : int
+        """
+        with self.training(seed) as state:
+            y = self.classes_[samples.y_encoded.numpy()]
+            train = state.place(samples, self.dtype)
+            held_out = None if valid is None else state.place(valid.samples, self.dtype)
+            self.notify("on_train_begin", X=train.X, y=y)
+            self.fit_loop(train, held_out)
+            self.notify("on_train_end", X=train.X, y=y)
+            if held_out is not None:
+                self._fit_temperature(held_out)
+
+    def load_result(self, result: FitResult, data: FitData) -> None:
+        """Become the fitted estimator that a training in a stack came to.
+
+        Parameters
+        ----------
+        result : FitResult
+        data : FitData
+            What the stack was trained on.
+        """
+        with self.training(data.seed) as state:
+            named = {**dict(self.module_.named_parameters()), **dict(self.module_.named_buffers())}
+            with torch.no_grad():
+                for name, value in result.state.items():
+                    named[name].copy_(value)
+            for epoch, train_loss in enumerate(result.train_loss):
+                self.history.new_epoch()
+                self.history.record("epoch", epoch + 1)
+                self.history.record("train_loss", train_loss)
+                if result.valid_loss:
+                    self.history.record("valid_loss", result.valid_loss[epoch])
+            if data.valid is not None:
+                self._fit_temperature(state.place(data.valid.samples, self.dtype))
+
+    def _fit_temperature(self, held_out: SampleSet) -> None:
+        """Find the temperature on held-out samples, if the estimator scales."""
+        if self.temperature_scaling:
+            weight = None if held_out.weight is None else held_out.weight.cpu().numpy()
+            y_encoded = held_out.y_encoded.cpu().numpy()
+            self.temperature_ = fit_temperature(self._logits(held_out), y_encoded, weight)
+
+    # --- the training loop ----------------------------------------------------------------------------
+
+    def fit_loop(
+        self, X: SampleSet, y: SampleSet | None = None, epochs: int | None = None, **fit_params: Any
+    ) -> Self:
+        """Train on the samples X with the hold-out y, keep the best epoch.
+
+        The loop of skorch, without its own split.
+        """
+        self.check_training_readiness()
+        on_epoch = {"dataset_train": X, "dataset_valid": y}
+        batches = self.get_iterator(X, training=True)
+        valid_batches = None if y is None else self.get_iterator(y, training=False)
+        best = BestEpoch(self.module_, enabled=y is not None)
+        for _ in range(self.max_epochs if epochs is None else epochs):
+            self.notify("on_epoch_begin", **on_epoch)
+            self.run_single_epoch(batches, training=True, prefix="train", step_fn=self.train_step)
+            loss = self.run_single_epoch(
+                valid_batches, training=False, prefix="valid", step_fn=self.validation_step
+            )
+            best.update(loss)
+            if self._stopped_by_callback(on_epoch) or best.age_exceeds(self.patience):
+                break
+        best.restore()
+        return self
+
+    def _stopped_by_callback(self, on_epoch: dict[str, Any]) -> bool:
+        """Tell callbacks that an epoch ended, and whether one of them, as EarlyStopping, asks to stop.
+
+        A KeyboardInterrupt from anywhere else is the user's, and ends the fit with an error.
+        """
+        try:
+            self.notify("on_epoch_end", **on_epoch)
+        except KeyboardInterrupt:
+            return True
+        return False
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Call a hook of the net and of the callbacks, as skorch does.
+
+        Every step calls ``on_grad_computed``, which costs time, so it is left out if there is no such hook.
+        """
+        state = self._training_state
+        if method_name != "on_grad_computed" or state is None or state.has_gradient_hook:
+            super().notify(method_name, **cb_kwargs)
+
+    def _has_hook(self, method_name: str) -> bool:
+        """Return whether a callback, or a subclass of the net, has a hook of its own."""
+        stock = getattr(Callback, method_name)
+        return getattr(type(self), method_name) is not getattr(NeuralNetClassifier, method_name) or any(
+            getattr(type(callback), method_name, stock) is not stock for _, callback in self.callbacks_
+        )
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> float | None:
+        """Run one epoch and record its batches; return the mean loss, weighted by samples.
+
+        Losses stay on the device until the end of the epoch, unless there is a hook for batches. With
+        sample weights the recorded ``*_batch_size`` is the weight of a batch.
+        """
+        if iterator is None:
+            return None
+        has_batch_hook = self._has_hook("on_batch_begin") or self._has_hook("on_batch_end")
+        meter = Meter(prefix, with_accuracy=not training)
+        for X, targets in iterator:
+            batch = (X, self.classes_[targets.y_encoded.cpu().numpy()]) if has_batch_hook else None
+            if has_batch_hook:
+                self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn((X, targets), **fit_params)
+            meter.add(step, targets)
+            if has_batch_hook:
+                self.history[-1]["batches"][-1].update(meter.last())
+                self.notify("on_batch_end", batch=batch, training=training, **step)
+        records = meter.records()
+        if not records:
+            raise ValueError(
+                f"There is no {prefix} batch: pass more rows, a smaller batch_size, or drop_last=False."
+            )
+        if not has_batch_hook:
+            self.history[-1]["batches"].extend(records)
+        self.history.record(f"{prefix}_batch_count", len(records))
+        loss = weighted_mean(records, prefix)
+        if not math.isfinite(loss):
+            raise NonFiniteLossError.of(prefix, epoch=len(self.history), loss=loss, lr=self.lr)
+        return loss
+
+    def _set_training(self, training: bool = True) -> None:
+        # skorch walks the whole module in every batch; the root's flag tells whether that is needed.
+        if self.module_.training is not training:
+            self.module_.train(training)
+
+    def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
+        """Return the cross-entropy of logits against hard labels or soft targets, in nats.
+
+        Parameters
+        ----------
+        y_pred : Tensor of shape (batch, n_classes) or tuple with it in the first place
+            The module's output: raw logits.
+        y_true : Targets
+            Class indices, soft targets or None, weights or None of the batch.
+        X : Tensor
+            The batch's input.
+        training : bool, default=False
+            Validation is always against hard labels.
+
+        Returns
+        -------
+        Tensor
+            Scalar: sum of weight * loss over sum of weights.
+        """
+        logits = self._check_logits(y_pred)
+        target = self._loss_target(y_true, logits, X) if training else y_true.y_encoded
+        target = target.to(logits.device)
+        if y_true.weight is None:
+            return nn.functional.cross_entropy(logits, target)
+        losses = nn.functional.cross_entropy(logits, target, reduction="none")
+        weight = y_true.weight.to(logits.device)
+        return (weight * losses).sum() / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
+
+    def _loss_target(self, targets: Targets, logits: Tensor, X: Any) -> Tensor:
+        """Return what training compares the logits with: class indices or soft targets."""
+        return targets.y_encoded if targets.soft is None else targets.soft
+
+    def _check_logits(self, output: Any) -> Tensor:
+        return check_logits(output, len(self.classes_inferred_))
+
+    # --- prediction -----------------------------------------------------------------------------------
+
+    def _device(self) -> torch.device:
+        """Return where the module is."""
+        parameter = next(self.module_.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        """Return the module's output for a batch, which is moved to the module's device first."""
+        state = self._training_state
+        device = self._device() if state is None else state.device
+        if isinstance(x, Tensor):
+            return self.module_(x.to(device, non_blocking=True), **fit_params)
+        moved = to_tensor(x, device=device)
+        return self.module_(**moved, **fit_params) if isinstance(moved, dict) else self.module_(moved)
+
+    def forward_iter(self, X: Any, training: bool = False, device: Any = "cpu") -> Iterator[Any]:
+        """Yield the module's output batch by batch.
+
+        Parameters
+        ----------
+        X : Tensor, Dataset or SampleSet
+            Data that have passed the checks.
+        training : bool, default=False
+            Whether to run in training mode, with dropout and gradients.
+        device : device, default="cpu"
+            Where outputs go.
+
+        Yields
+        ------
+        Tensor
+        """
+        self.check_is_fitted()
+        self._set_training(training)
+        with torch.set_grad_enabled(training):
+            for batch, _ in self.get_iterator(self.get_dataset(X)):
+                yield to_device(self._infer_padded(batch), device=device)
+
+    def _infer_padded(self, batch: Any) -> Any:
+        """Return the output for a batch; a few samples of a table are padded to a matrix product's block.
+
+        Below some ten rows float32 products take other kernels: a sample's logits would differ by
+        round-off with the samples that it is predicted together with.
+        """
+        if not isinstance(batch, Tensor) or batch.ndim != 2 or len(batch) >= _MIN_BLOCK:
+            return self.infer(batch)
+        output = self.infer(torch.cat([batch, batch[:1].expand(_MIN_BLOCK - len(batch), -1)]))
+        return output[0][: len(batch)] if isinstance(output, tuple) else output[: len(batch)]
+
+    def _batch_logits(self, batch: Any) -> Tensor:
+        """Return raw logits of one batch, on the module's device and without gradients."""
+        self._set_training(False)
+        with torch.no_grad():
+            return self._check_logits(self.infer(batch))
+
+    def _logits(self, X: Any) -> NDArray[np.floating]:
+        """Return raw logits (n_samples, n_classes), in the module's float type."""
+        outputs = [self._check_logits(output) for output in self.forward_iter(X)]
+        return torch.cat(outputs).detach().cpu().numpy()
+
+    def _checked_logits(self, X: Any) -> NDArray[np.floating]:
+        self.check_is_fitted()
+        return self._logits(self._check_inputs(X, reset=False))
+
+    def predict_proba(self, X: Any) -> NDArray[np.floating]:
+        r"""Return calibrated class probabilities.
+
+        .. math:: p = \mathrm{softmax}(z / T)
+
+        with the network's logits z and T = `temperature_`.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            float64, columns in the order of `classes_`; rows sum to 1.
+        """
+        return softmax(self._checked_logits(X), self.temperature_)
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Return log-probabilities in nats, or log-odds of the second class if there are two.
+
+        They keep their precision where probabilities saturate at 0 or 1, and scikit-learn's calibrators
+        (CalibratedClassifierCV) work on them.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+        """
+        logits = self._checked_logits(X)
+        if logits.shape[1] == 2:
+            return (logits[:, 1].astype(np.float64) - logits[:, 0]) / self.temperature_
+        return log_softmax(logits, self.temperature_)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the most probable class of each sample.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels out of `classes_`.
+        """
+        winners = self._checked_logits(X).argmax(axis=1)
+        return self.classes_[winners]

@@ -1,0 +1,168 @@
+"""The data of one fit after all checks, split once into a training part and a hold-out."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sk_ils._net.inputs import check_groups, is_dataset
+from sk_ils._net.split import hold_out
+from sk_ils._sklearn_compat import safe_indexing
+from sk_ils.batches import SampleSet
+
+
+class InputSchema(NamedTuple):
+    """What a network must know of its input: classes, features, and the shape of one sample."""
+
+    classes: NDArray[Any]
+    n_features_in: int | None = None
+    feature_names_in: NDArray[Any] | None = None
+    sample_shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """The samples of one side of a split.
+
+    Parameters
+    ----------
+    samples : SampleSet
+        As the network takes them.
+    source : array-like, DataFrame, Tensor, Dataset or None
+        The whole X as the user passed it; None for a validation set that is no part of it.
+    index : ndarray of shape (n_samples,)
+        Where the samples are in `source`.
+    groups : ndarray of shape (n_samples,) or None
+    """
+
+    samples: SampleSet
+    source: Any
+    index: NDArray[np.int64]
+    groups: NDArray[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def y_encoded(self) -> NDArray[np.int64]:
+        """Class indices."""
+        return self.samples.y_encoded.cpu().numpy()
+
+    @property
+    def sample_weight(self) -> NDArray[np.floating] | None:
+        """Weights, or None."""
+        return None if self.samples.weight is None else self.samples.weight.cpu().numpy()
+
+    def raw_inputs(self) -> Any:
+        """Return the inputs as the user passed them, for classifiers that are no networks of ours."""
+        if self.source is not None and not is_dataset(self.source):
+            return safe_indexing(self.source, self.index)
+        X = self.samples.X
+        return X.numpy() if isinstance(X, Tensor) else X
+
+    def take(self, index: NDArray[np.int64]) -> "Part":
+        """Return the samples at some positions of this part."""
+        groups = None if self.groups is None else self.groups[index]
+        return Part(self.samples.take(index), self.source, self.index[index], groups)
+
+
+@dataclass(frozen=True)
+class FitData:
+    """What one fit trains on; teacher and student share it.
+
+    Parameters
+    ----------
+    train : Part
+    valid : Part or None
+        The hold-out.
+    schema : InputSchema
+    seed : int
+        Seeds the split, and whatever of this fit has no seed of its own.
+    teacher_proba : ndarray of shape (n_samples, n_classes), default=None
+        Stands in a teacher's place; of all samples.
+    """
+
+    train: Part
+    valid: Part | None
+    schema: InputSchema
+    seed: int
+    teacher_proba: NDArray[np.floating] | None = None
+
+    @property
+    def classes(self) -> NDArray[Any]:
+        """Sorted labels."""
+        return self.schema.classes
+
+
+def split_samples(
+    samples: SampleSet,
+    X: Any,
+    *,
+    train_split: float | Callable[..., Any] | None,
+    schema: InputSchema,
+    groups: Any,
+    seed: int,
+    check_valid: Callable[[Any, Any], SampleSet],
+) -> FitData:
+    """Split checked samples as `train_split` asks.
+
+    Parameters
+    ----------
+    samples : SampleSet
+    X : array-like, DataFrame, Tensor or Dataset
+        As passed to fit.
+    train_split, groups
+        As of :class:`sk_ils.TeacherClassifier` and its `fit`.
+    schema : InputSchema
+    seed : int
+        Shuffles the split.
+    check_valid : callable
+        Checks X and y of a validation set of its own.
+
+    Returns
+    -------
+    FitData
+    """
+    groups = check_groups(groups, len(samples))
+    everything = Part(samples, X, np.arange(len(samples)), groups)
+    train_index, valid = hold_out(
+        train_split,
+        dataset=X if is_dataset(X) else samples,
+        y=schema.classes[everything.y_encoded],
+        y_encoded=everything.y_encoded,
+        groups=groups,
+        weight=everything.sample_weight,
+        seed=seed,
+    )
+    train = everything if len(train_index) == len(samples) else everything.take(train_index)
+    _warn_of_untrained_classes(train, schema.classes)
+    if valid is None:
+        valid_part = None
+    elif isinstance(valid, np.ndarray):
+        valid_part = everything.take(valid)
+    else:
+        valid_part = _outside_part(valid, check_valid)
+    return FitData(train, valid_part, schema, seed)
+
+
+def _outside_part(dataset: Any, check_valid: Callable[[Any, Any], SampleSet]) -> Part:
+    """Return a validation Dataset that is no part of the training data."""
+    X, y = getattr(dataset, "X", None), getattr(dataset, "y", None)
+    if X is None or y is None:
+        X, y = dataset, None
+    samples = check_valid(X, y)
+    return Part(samples, None, np.arange(len(samples)))
+
+
+def _warn_of_untrained_classes(train: Part, classes: NDArray[Any]) -> None:
+    absent = np.setdiff1d(np.arange(len(classes)), train.y_encoded)
+    if len(absent):
+        warnings.warn(
+            f"No row of class {classes[absent][:5].tolist()} is in the training part, so the network "
+            "cannot learn it: pass more rows of it, or another train_split or groups.",
+            stacklevel=2,
+        )

@@ -1,0 +1,208 @@
+"""The scores of all candidates on all splits, as scikit-learn's searches note them."""
+
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+from sklearn.base import clone
+from tqdm.auto import tqdm
+
+from sk_ils._search.candidates import Group, fit_candidates, group_candidates
+from sk_ils._search.pipelines import (
+    Fold,
+    Parameters,
+    assemble,
+    classifier_metadata,
+    classifier_of,
+    prefix_of,
+    samples_of,
+    with_seed,
+)
+from sk_ils._search.training import Candidate, Progress
+from sk_ils._sklearn_compat import check_method_params, score_estimator
+
+Result = dict[str, Any]
+
+
+class Search(Protocol):
+    """The parameters of a search that say how it is evaluated."""
+
+    max_parallel: int | None
+    error_score: Any
+    return_train_score: bool
+    verbose: int
+
+
+@dataclass(frozen=True)
+class _ScoredPart:
+    """Samples to score on, with the metadata that the scorers take."""
+
+    X: Any
+    y: NDArray[Any]
+    params: Parameters
+
+
+def evaluate(
+    search: Search,
+    base: Any,
+    candidates: list[Parameters],
+    X: Any,
+    y: NDArray[Any],
+    splits: list[Any],
+    *,
+    seed: int,
+    scorers: Any,
+    metadata: Parameters,
+    score_params: Parameters,
+) -> list[Result]:
+    """Fit and score every candidate on every split.
+
+    Parameters
+    ----------
+    search : SmoothingSearchCV
+        Has `max_parallel`, `error_score`, `return_train_score` and `verbose`.
+    base : estimator
+        What is searched, unfitted and with a seed.
+    candidates : list of dict
+        Parameters of each candidate.
+    X : array-like, DataFrame, Tensor or Dataset
+    y : ndarray of shape (n_samples,)
+    splits : list of (train, test) indices
+    seed : int
+        For classifiers that a candidate puts in the base's place.
+    scorers : callable
+        As scikit-learn's searches have them.
+    metadata, score_params : dict
+        What fit and the scorers get besides X and y.
+
+    Returns
+    -------
+    list of dict
+        One for each candidate and split, the splits of a candidate together: ``fit_error``, ``fit_time``,
+        ``score_time``, ``n_test_samples``, ``test_scores``, and ``train_scores`` if asked for.
+    """
+    groups = group_candidates(candidates, prefix_of(base))
+    models = [_model(base, group, seed) for group in groups]
+    epochs = [classifier_of(model).max_epochs for model in models]
+    results: list[list[Result]] = [[] for _ in candidates]
+    warn = _warner()
+    with _progress_bar(len(splits) * sum(epochs), search.verbose) as bar:
+        for number, (train, test) in enumerate(splits, start=1):
+            bar.set_description(f"fold {number}/{len(splits)}")
+            fold = Fold(samples_of(X, train), y[train], check_method_params(X, metadata, train))
+            parts = [
+                _ScoredPart(samples_of(X, index), y[index], check_method_params(X, score_params, index))
+                for index in ((test, train) if search.return_train_score else (test,))
+            ]
+            for group, model, n_epochs in zip(groups, models, epochs, strict=True):
+                progress = Progress(_counter(bar), n_epochs)
+                fold_results = _evaluate_group(search, fold, group, model, parts, scorers, progress, warn)
+                for candidate_index, result in fold_results.items():
+                    results[candidate_index].append(result)
+    return [result for of_candidate in results for result in of_candidate]
+
+
+def _model(base: Any, group: Group, seed: int) -> Any:
+    return with_seed(clone(base).set_params(**clone(group.shared, safe=False)), seed)
+
+
+def _evaluate_group(
+    search: Search,
+    fold: Fold,
+    group: Group,
+    model: Any,
+    parts: list[_ScoredPart],
+    scorers: Any,
+    progress: Progress,
+    warn: Callable[[str], None],
+) -> dict[int, Result]:
+    """Fit and score the candidates of a group on one fold; return the results by candidate index."""
+    model = clone(model)
+    results: dict[int, Result] = {}
+    start = time.perf_counter()
+    scoring_time = 0.0
+    try:
+        steps, X = fold.prepare(model, group.shared)
+    except Exception as error:
+        fitted = iter([Candidate(index, params, error=error) for index, params in group.smoothing.items()])
+    else:
+        fitted = fit_candidates(
+            classifier_of(model),
+            group.smoothing,
+            X,
+            fold.y,
+            classifier_metadata(model, fold.metadata),
+            max_parallel=search.max_parallel,
+            progress=progress,
+            on_refusal=warn,
+        )
+    for candidate in fitted:
+        scoring = time.perf_counter()
+        if candidate.error is not None:
+            results[candidate.index] = _failed(candidate.error, parts, scorers, search)
+        elif candidate.net is not None:
+            results[candidate.index] = _scored(assemble(model, steps, candidate.net), parts, scorers, search)
+        scoring_time += time.perf_counter() - scoring
+    progress.advance(1)
+    # The stack's time cannot be attributed to one candidate: share it out.
+    fit_time = (time.perf_counter() - start - scoring_time) / len(results)
+    return {index: {**result, "fit_time": fit_time} for index, result in results.items()}
+
+
+def _scored(estimator: Any, parts: list[_ScoredPart], scorers: Any, search: Search) -> Result:
+    start = time.perf_counter()
+    scores = [_score(estimator, parts[0], scorers, search)]
+    seconds = time.perf_counter() - start
+    scores += [_score(estimator, part, scorers, search) for part in parts[1:]]
+    return _record(None, parts, scores, seconds)
+
+
+def _score(estimator: Any, part: _ScoredPart, scorers: Any, search: Search) -> Any:
+    return score_estimator(estimator, part.X, part.y, scorers, part.params, search.error_score)
+
+
+def _failed(error: Exception, parts: list[_ScoredPart], scorers: Any, search: Search) -> Result:
+    if search.error_score == "raise":
+        raise error
+    names = getattr(scorers, "_scorers", None)
+    score = search.error_score if names is None else dict.fromkeys(names, search.error_score)
+    text = "".join(traceback.format_exception(error))
+    return _record(text, parts, [score for _ in parts], 0.0)
+
+
+def _record(fit_error: str | None, parts: list[_ScoredPart], scores: list[Any], seconds: float) -> Result:
+    names = ("test_scores", "train_scores")
+    return {
+        "fit_error": fit_error,
+        "score_time": seconds,
+        "n_test_samples": len(parts[0].y),
+        **dict(zip(names, scores, strict=False)),
+    }
+
+
+def _warner() -> Callable[[str], None]:
+    """Return a function that warns of candidates that cannot be stacked, once."""
+    reasons: list[str] = []
+
+    def warn(reason: str) -> None:
+        if not reasons:
+            warnings.warn(
+                f"The candidates are trained one by one, which takes longer: {reason}.", stacklevel=2
+            )
+        reasons.append(reason)
+
+    return warn
+
+
+def _progress_bar(total: int, verbose: int) -> Any:
+    bar_format = "{desc}{percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} epochs [{elapsed}<{remaining}]"
+    return tqdm(total=total, disable=not verbose, bar_format=bar_format)
+
+
+def _counter(bar: Any) -> Callable[[float], object]:
+    """Return a bar's update that round-off does not carry beyond its end."""
+    return lambda done: bar.update(min(done, bar.total - bar.n))

@@ -1,0 +1,126 @@
+"""The estimator that is searched, a classifier or a Pipeline: its parts, its metadata, its preprocessing."""
+
+import copy
+from typing import Any
+
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import get_routing_for_object, process_routing
+from torch.utils.data import Subset
+
+from sk_ils._net.inputs import is_dataset
+from sk_ils._sklearn_compat import routing_enabled, safe_indexing
+from sk_ils.classifiers import InstanceSmoothedClassifier
+
+Parameters = dict[str, Any]
+# What fit takes beside X and y.
+METADATA = ("sample_weight", "groups", "teacher_proba")
+
+
+def classifier_of(estimator: Any) -> InstanceSmoothedClassifier:
+    """Return the classifier whose smoothing is searched: the estimator, or the last step of a Pipeline."""
+    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    if not isinstance(last, InstanceSmoothedClassifier):
+        raise TypeError(
+            "SmoothingSearchCV searches the smoothing of an InstanceSmoothedClassifier, or of a Pipeline "
+            f"that ends with one; got {last!r}. For other estimators take GridSearchCV."
+        )
+    return last
+
+
+def prefix_of(estimator: Any) -> str:
+    """Return what stands before the names of the classifier's parameters: "", or "step__"."""
+    return f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
+
+
+def with_seed(estimator: Any, seed: int) -> Any:
+    """Give an estimator's classifier a fixed seed, unless it has one."""
+    net = classifier_of(estimator)
+    if not isinstance(net.random_state, int):
+        net.set_params(random_state=seed)
+    return estimator
+
+
+def samples_of(X: Any, index: NDArray[Any]) -> Any:
+    """Return some samples of X, also of a torch Dataset."""
+    return Subset(X, index.tolist()) if is_dataset(X) else safe_indexing(X, index)
+
+
+def parameters_key(params: Parameters) -> Any:
+    """Return a key that equal parameters share; values that cannot be hashed count by identity."""
+    return frozenset((name, _value_key(value)) for name, value in params.items())
+
+
+def _value_key(value: Any) -> Any:
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return type(value), value  # 1, 1.0 and True are equal, but not the same parameter
+
+
+class Fold:
+    """The training part of a split, and what the steps before the classifier make of it."""
+
+    def __init__(self, X: Any, y: NDArray[Any], metadata: Parameters) -> None:
+        self.X = X
+        self.y = y
+        self.metadata = metadata
+        self.prepared: dict[Any, tuple[Pipeline | None, Any]] = {}
+
+    def prepare(self, estimator: Any, shared: Parameters) -> tuple[Pipeline | None, Any]:
+        """Return the fitted steps before the classifier, None if there are none, and X as it gets there.
+
+        What has the same parameters of these steps shares them.
+        """
+        if not isinstance(estimator, Pipeline) or len(estimator.steps) == 1:
+            return None, self.X
+        prefix = prefix_of(estimator)
+        key = parameters_key({name: value for name, value in shared.items() if not name.startswith(prefix)})
+        if key not in self.prepared:
+            steps = estimator[:-1]
+            params = _params_before_classifier(estimator, self.metadata)
+            self.prepared[key] = steps, steps.fit_transform(self.X, self.y, **params)
+        return self.prepared[key]
+
+
+def classifier_metadata(estimator: Any, metadata: Parameters) -> Parameters:
+    """Return what the classifier's fit gets of a search's metadata."""
+    if not isinstance(estimator, Pipeline):
+        return metadata
+    if routing_enabled():
+        return dict(process_routing(estimator, "fit", **metadata)[estimator.steps[-1][0]].fit)
+    prefix = prefix_of(estimator)
+    own = {name.removeprefix(prefix): value for name, value in metadata.items() if name.startswith(prefix)}
+    return own | {name: value for name, value in metadata.items() if name in METADATA}
+
+
+def pipeline_metadata(estimator: Any, metadata: Parameters) -> Parameters:
+    """Return a search's metadata under the names that the whole estimator's fit knows."""
+    if not isinstance(estimator, Pipeline) or routing_enabled():
+        return metadata
+    prefix = prefix_of(estimator)
+    return {f"{prefix}{name}" if name in METADATA else name: value for name, value in metadata.items()}
+
+
+def _params_before_classifier(estimator: Pipeline, metadata: Parameters) -> Parameters:
+    if routing_enabled():
+        routing = get_routing_for_object(estimator[:-1])
+        wanted = routing.consumes("fit_transform", metadata.keys())
+        return {name: value for name, value in metadata.items() if name in wanted}
+    prefix = prefix_of(estimator)
+    return {
+        name: value
+        for name, value in metadata.items()
+        if name not in METADATA and not name.startswith(prefix)
+    }
+
+
+def assemble(estimator: Any, steps: Pipeline | None, net: InstanceSmoothedClassifier) -> Any:
+    """Return a fitted estimator of the searched one's type: the fitted steps with the fitted classifier."""
+    if not isinstance(estimator, Pipeline):
+        return net
+    before = [] if steps is None else steps.steps
+    whole = copy.copy(estimator)
+    whole.steps = [*before, (estimator.steps[-1][0], net)]
+    return whole
