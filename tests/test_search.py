@@ -606,7 +606,9 @@ OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory.")
             {},
             [Failing(OUT_OF_MEMORY, call=20)],
             None,
-            marks=pytest.mark.xfail(reason="the epochs before the memory ran out count twice"),
+            marks=pytest.mark.xfail(
+                reason="epochs before the memory ran out count twice: tqdm raises TypeError"
+            ),
         ),
         ({"callbacks": [EpochScoring("accuracy")]}, [], None),
     ],
