@@ -13,6 +13,7 @@ from netcal.metrics import ECE
 from sklearn.calibration import calibration_curve
 
 from sk_ils.metrics import classwise_calibration_error, expected_calibration_error
+from sk_ils.metrics._binning import make_bins
 
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
@@ -203,6 +204,29 @@ def test_data_of_many_chunks_equal_one_pass(shape):
         expected = np.abs(gap).reshape(-1, 15).sum(axis=1) / rows.sum()
         ours = classwise_calibration_error(y, p, labels=labels, sample_weight=weight, average=None)
         np.testing.assert_allclose(ours, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n_bins", [1, 7, 999, 1000, 1001, 2047, 4096, 9_973, 99_999, 100_000])
+def test_a_bin_is_found_as_by_an_exact_search_for_any_number_of_bins(dtype, n_bins):
+    edges = (np.arange(n_bins + 1) / n_bins).astype(dtype)
+    # on every edge and right beside it, in the values' own type; narrow bins of float16 share an edge
+    values = np.concatenate([edges, np.nextafter(edges, dtype(0)), np.nextafter(edges, dtype(1))])
+    found = make_bins(values, None, n_bins, "uniform").index(values.astype(np.float64))
+    np.testing.assert_array_equal(found, np.searchsorted(edges[1:-1], values, side="left"))
+
+
+@pytest.mark.parametrize("n_classes", [3, 5])
+def test_of_equally_probable_classes_the_first_is_predicted(n_classes):
+    share = 1 / (n_classes - 1)
+    p = np.full((1, n_classes), share)
+    p[0, 1] = 0  # the first of the most probable ones is class 0, or 1 in the order of the reversed columns
+    for y in range(n_classes):
+        right = y == 0
+        error = expected_calibration_error([y], p, labels=range(n_classes))
+        assert error == pytest.approx(1 - share if right else share)
+        reversed_error = expected_calibration_error([y], p[:, ::-1].copy(), labels=range(n_classes))
+        assert reversed_error == pytest.approx(1 - share if right else share)
 
 
 # Laws

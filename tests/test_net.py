@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
+from skorch.callbacks import Callback
 from torch import nn
 
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
@@ -225,6 +227,17 @@ def test_a_validation_batch_without_weight_counts_nothing(teacher, table):
     assert clf.history[int(best), "valid_acc"] == pytest.approx(accuracy)
 
 
+def test_a_factor_on_all_weights_changes_nothing(teacher, table):
+    X, y = table
+    # with SGD, because the steps of Adam do not depend on the scale of the loss,
+    # and without a temperature, because its prior weighs less beside heavier rows
+    clf = teacher(optimizer=torch.optim.SGD, lr=0.1, dtype="float64", temperature_scaling=False)
+    plain = clf.fit(X, y).predict_proba(X)
+    for factor in (0.01, 3.0):
+        weighted = clf.fit(X, y, sample_weight=np.full(len(y), factor)).predict_proba(X)
+        np.testing.assert_allclose(weighted, plain, rtol=1e-7)
+
+
 # --- going on -----------------------------------------------------------------------------------------
 
 
@@ -274,3 +287,64 @@ def test_warm_start_goes_on_and_a_cold_start_begins_again(teacher, table):
     warm = teacher(warm_start=True).fit(X, y).fit(X, y)
     assert len(warm.history) == 10
     assert len(teacher().fit(X, y).fit(X, y).history) == 5
+
+
+def test_a_warm_start_keeps_its_classes_where_y_lacks_one(teacher, table):
+    X, y = table
+    clf = teacher(warm_start=True).fit(X, y)
+    rows = y != "bee"
+    with pytest.warns(UserWarning, match=r"No row of class \['bee'\]"):
+        clf.fit(X[rows], y[rows])
+    assert clf.classes_.tolist() == ["ant", "bee", "cat"]
+    assert len(clf.history) == 10
+    # "cat" is the last column still, and the network has learned that there is no bee any more
+    proba = clf.predict_proba(X[rows])
+    assert proba.shape == (rows.sum(), 3)
+    assert (clf.predict(X[rows]) == y[rows]).mean() > 0.6
+
+
+@pytest.mark.parametrize("kind", ["teacher", "student"])
+def test_a_later_partial_fit_that_fails_in_training_leaves_an_unfitted_estimator(
+    student, teacher, table, kind
+):
+    X, y = table
+    make = teacher if kind == "teacher" else student
+    clf = make(optimizer=torch.optim.SGD).partial_fit(X, y, classes=np.unique(y))
+    clf.predict(X)
+    clf.set_params(lr=1e30)
+    with pytest.raises(ArithmeticError, match="left unfitted"):
+        clf.partial_fit(X, y)
+    assert not hasattr(clf, "classes_")
+    with pytest.raises(NotFittedError):
+        clf.predict(X)
+    assert clf.set_params(lr=0.01).partial_fit(X, y, classes=np.unique(y)).predict(X).shape == y.shape
+
+
+class RowOrder(Callback):
+    """Notes the first feature of every training row, in the order of training."""
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def on_batch_begin(self, net, batch=None, training=None, **kwargs):
+        if training:
+            self.seen.extend(batch[0][:, 0].tolist())
+
+
+def test_every_partial_fit_has_an_order_of_rows_of_its_own_that_the_seed_repeats(teacher, table):
+    X, y = table
+
+    def orders(seed):
+        seen = []
+        clf = teacher(random_state=seed, max_epochs=1, callbacks=[RowOrder(seen)])
+        for _ in range(3):
+            clf.partial_fit(X, y, classes=np.unique(y))
+        return np.reshape(seen, (3, len(y)))
+
+    first, second, third = orders(0)
+    assert sorted(first) == sorted(second) == sorted(third) == sorted(X[:, 0].astype(np.float32).tolist())
+    assert (first != second).any()
+    assert (second != third).any()
+    assert (first != third).any()
+    np.testing.assert_array_equal(orders(0), [first, second, third])
+    assert (orders(1)[0] != first).any()

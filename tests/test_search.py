@@ -1,6 +1,7 @@
 """SmoothingSearchCV: GridSearchCV's numbers and vocabulary, from stacks of networks."""
 
 import warnings
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from skorch.callbacks import EpochScoring
 from torch import nn
 from torch.utils.data import TensorDataset
+from tqdm.std import tqdm
 
 from sk_ils import SmoothingSearchCV
 from sk_ils._net.inputs import is_dataset
@@ -85,13 +87,43 @@ class Exploding(SmoothingRule):
         return true_class_proba
 
 
+class Failing(SmoothingRule):
+    """A rule that raises an error when it is asked for the `call`-th time; its clones count together."""
+
+    needs_teacher = False
+    needs_student = True
+    calls: list = []  # noqa: RUF012
+
+    def __init__(self, error=None, call=1, always=False):
+        self.error = error
+        self.call = call
+        self.always = always
+
+    def torch_targets(self, y, logits):
+        self.calls.append(1)
+        if len(self.calls) == self.call or self.always:
+            raise self.error
+        return torch.zeros_like(logits).scatter(1, y[:, None], 1.0)
+
+    def _smoothing_factor(self, true_class_proba):
+        return 0 * true_class_proba
+
+
+def prefix_of(estimator):
+    return f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
+
+
 def split_scores(search, metric="score"):
     return np.array([search.cv_results_[f"split{k}_test_{metric}"] for k in range(search.n_splits_)])
 
 
 def assert_like_grid_search(estimator, grid, X, y, tolerance=1e-6, scoring="neg_log_loss", **params):
     ours = SmoothingSearchCV(estimator, grid, cv=3, scoring=scoring).fit(X, y, **params)
-    theirs = GridSearchCV(estimator, grid, cv=3, scoring=scoring).fit(X, y, **params)
+    with TemporaryDirectory() as folder:
+        # One teacher a fold; test_teachers has it that a cached one changes no number.
+        memory = f"{prefix_of(estimator)}memory"
+        alone = clone(estimator).set_params(**{memory: folder})
+        theirs = GridSearchCV(alone, grid, cv=3, scoring=scoring).fit(X, y, **params)
     assert ours.cv_results_["params"] == theirs.cv_results_["params"]
     np.testing.assert_allclose(split_scores(ours), split_scores(theirs), rtol=0, atol=tolerance)
     np.testing.assert_allclose(
@@ -229,17 +261,12 @@ def test_stack_that_does_not_fit_into_memory_is_halved(table, student, monkeypat
     np.testing.assert_allclose(split_scores(whole), split_scores(halved), rtol=0, atol=1e-9)
 
 
-def test_bug_in_a_stack_is_not_taken_for_lack_of_memory(table, student, monkeypatch):
-    calls = []
-
-    def broken(net, chunk, *args):
-        calls.append(len(chunk))
-        raise RuntimeError("a bug")
-
-    monkeypatch.setattr(candidates, "train_stacked", broken)
+def test_an_error_that_is_not_about_memory_is_raised_at_once(table, student):
+    Failing.calls.clear()
+    grid = {"smoothing": [Failing(RuntimeError("a bug"), always=True), "none", "uniform", "bootstrap"]}
     with pytest.raises(RuntimeError, match="a bug"):
-        SmoothingSearchCV(student(), SMALL, cv=3, refit=False, error_score="raise").fit(*table)
-    assert calls == [3]
+        SmoothingSearchCV(student(), grid, cv=2, refit=False, error_score="raise").fit(*table)
+    assert len(Failing.calls) == 1  # no smaller stack was tried
 
 
 def test_free_memory_bounds_the_stack(table, student, monkeypatch):
@@ -542,6 +569,60 @@ def test_bar_shows_folds_and_epochs_if_asked(table, student, capfd):
     text = capfd.readouterr().err
     assert "fold 2/2: 100%" in text
     assert "10/10 epochs" in text
+
+
+@pytest.fixture
+def shares(monkeypatch):
+    """Return a list that notes after every step which share of its way the bar has gone."""
+    noted = []
+    update = tqdm.update
+
+    def noting(bar, n=1):
+        shown = update(bar, n)
+        noted.append(bar.n / bar.total)
+        return shown
+
+    monkeypatch.setattr(tqdm, "update", noting)
+    return noted
+
+
+OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory.")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "rules", "max_parallel"),
+    [
+        ({}, [], None),
+        ({}, [], 2),
+        ({}, [Failing(OUT_OF_MEMORY)], None),
+        ({}, [Failing(OUT_OF_MEMORY)], 3),
+        ({"patience": 2, "max_epochs": 60, "lr": 0.05}, [], None),
+        ({"patience": 2, "max_epochs": 60, "lr": 0.05}, [], 2),
+        ({}, [Failing(OUT_OF_MEMORY, call=20)], None),
+        ({"callbacks": [EpochScoring("accuracy")]}, [], None),
+    ],
+    ids=[
+        "one stack",
+        "stacks of 2",
+        "halved",
+        "stacks of 3, halved",
+        "patience",
+        "patience, stacks of 2",
+        "halved in a later epoch",
+        "one by one",
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The candidates are trained one by one")
+def test_the_bar_goes_forward_to_exactly_100_percent(table, student, shares, parameters, rules, max_parallel):
+    Failing.calls.clear()
+    grid = {"smoothing": ["none", "uniform", "ils1", "bootstrap", *rules]}
+    search = SmoothingSearchCV(
+        student(**parameters), grid, cv=2, refit=False, max_parallel=max_parallel, verbose=1
+    )
+    search.fit(*table)
+    assert (np.diff([0, *shares]) >= 0).all()
+    assert max(shares) == shares[-1] == pytest.approx(1, abs=1e-9)
+    assert bool(Failing.calls) == bool(rules)
 
 
 # --- metadata -----------------------------------------------------------------------------------------

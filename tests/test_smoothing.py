@@ -158,6 +158,37 @@ def test_distillation_by_hand():
     np.testing.assert_allclose(targets, [[0.6 + 0.4 / 4, 0.4 * 3 / 4]], rtol=1e-14)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "temperature"),
+    [
+        (np.float32, 1e-30),
+        (np.float64, 1e-30),
+        (np.float64, 1e-300),
+        # float32 has no number as small as that: torch divides 0 by 0
+        pytest.param(np.float32, 1e-300, marks=pytest.mark.xfail(reason="NaN: 1e-300 is 0 in float32")),
+    ],
+)
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (ILS2(epsilon=0.5), [[0.5, 0, 0.5, 0], [0.25, 0.25, 0, 0.5]]),
+        (ILS(shift=0.5, curvature=100.0, max_epsilon=0.5), [[0.5, 0, 0.5, 0], [0.25, 0.25, 0, 0.5]]),
+        (SelfDistillation(weight=0.5), [[0.5, 0.5, 0, 0], [0.25, 0.25, 0, 0.5]]),
+    ],
+    ids=["ILS2", "ILS", "SelfDistillation"],
+)
+def test_no_temperature_is_too_cold_for_what_the_rule_shares_out(rule, expected, temperature, dtype):
+    """At the limit of temperature 0 everything goes to the largest logit, in equal parts to equal ones."""
+    # ILS2 and ILS do not see the true class, which is the largest one but for distillation
+    logits = np.array([[1.0, 0.5, 0.9, -300.0], [2.0, 2.0, -1.0, 1.0]], dtype)
+    y = [0, 3]
+    if isinstance(rule, SelfDistillation):
+        logits[0] = [0.9, 1.0, 0.5, -300.0]
+    logits *= dtype(1e10)  # over the temperature that is more than the type can hold
+    targets = clone(rule).set_params(temperature=temperature).targets(y, logits)
+    np.testing.assert_allclose(targets, expected, atol=1e-6)
+
+
 @given(data=instances(limit=30.0), weight=st.floats(0, 1), temperature=st.floats(0.1, 10))
 def test_distillation_goes_from_hard_labels_to_the_teachers_output(data, weight, temperature):
     y, logits = data
@@ -275,9 +306,10 @@ def test_parameters_outside_their_range_are_refused_when_used(rule):
         rule.smoothing_factor([0.5])
 
 
-def test_probabilities_outside_the_unit_interval_are_refused():
+@pytest.mark.parametrize("proba", [1.1, -0.1, np.nan])
+def test_probabilities_outside_the_unit_interval_are_refused(proba):
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
-        ILS1().smoothing_factor([1.1])
+        ILS1().smoothing_factor([0.5, proba])
 
 
 @any_rule

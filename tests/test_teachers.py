@@ -36,10 +36,10 @@ class Recording(ClassifierMixin, BaseEstimator):
     def __init__(self, random_state=None):
         self.random_state = random_state
 
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         self.calls.append((X, y, self.random_state))
         self.classes_ = np.unique(y)
-        self.model_ = GaussianNB().fit(np.asarray(X), y)
+        self.model_ = GaussianNB().fit(np.asarray(X), y, sample_weight)
         return self
 
     def predict_proba(self, X):
@@ -50,6 +50,24 @@ class Recording(ClassifierMixin, BaseEstimator):
 def calls():
     Recording.calls.clear()
     return Recording.calls
+
+
+class Constant(ClassifierMixin, BaseEstimator):
+    """A teacher that says the same whatever it was fitted on, and notes the rows of each question.
+
+    The first column of X is a name of the row. The notes are in a list that its clones share.
+    """
+
+    questions = []  # noqa: RUF012
+
+    def fit(self, X, y, sample_weight=None):
+        self.classes_ = np.unique(y)
+        self.fitted_on_ = X[:, 0]
+        return self
+
+    def predict_proba(self, X):
+        self.questions.append((self.fitted_on_, X[:, 0]))
+        return softmax(X[:, 1:4], axis=1)
 
 
 class PickyRule:
@@ -70,6 +88,30 @@ class PickyRule:
 
     def smoothing_factor(self, true_class_proba):
         return self.amount * (1 - np.asarray(true_class_proba))
+
+
+class ListeningRule(PickyRule):
+    """Notes the teacher's logits that it is given, in a list that its copies share."""
+
+    heard = []  # noqa: RUF012
+
+    def targets(self, y, teacher_logits, student_logits=None):
+        self.heard.append(teacher_logits)
+        return super().targets(y, teacher_logits, student_logits)
+
+
+def split_by(held_out):
+    """Return a split that holds out the rows of a mask."""
+    index = np.arange(len(held_out))
+
+    def split(dataset, y, groups=None):
+        return (torch.utils.data.Subset(dataset, index[part]) for part in (~held_out, held_out))
+
+    return split
+
+
+def log_floored(proba):
+    return np.log(np.maximum(proba, 1e-7))
 
 
 def test_no_smoothing_equals_the_default_teacher_exactly(student, teacher, table):
@@ -225,21 +267,35 @@ def test_a_class_that_the_teacher_never_saw_is_told(student, table):
 
 
 @pytest.mark.parametrize("mode", ["cached", "online"])
-def test_a_class_that_only_the_hold_out_has_gets_a_column(student, table, mode):
+@pytest.mark.parametrize("absent", ["ant", "bee", "dog"])
+def test_a_class_that_only_the_hold_out_has_gets_its_own_column(student, table, mode, absent):
     X, y = table
-    y = np.where(np.arange(len(y)) < 20, "dog", y)
-    index = np.arange(len(y))
-
-    def split(dataset, y):
-        return (torch.utils.data.Subset(dataset, index[part]) for part in (slice(20, None), slice(40)))
-
+    y = np.where(y == absent, "cat", y)
+    held_out = np.arange(len(y)) < 40
+    y[:20] = absent
+    ListeningRule.heard.clear()
+    # one batch with the rows in their order, so that the rule hears them so in both modes
+    clf = student(
+        smoothing=ListeningRule(),
+        teacher=GaussianNB(),
+        teacher_mode=mode,
+        train_split=split_by(held_out),
+        batch_size=-1,
+        iterator_train__shuffle=False,
+        max_epochs=1,
+    )
     with (
         pytest.warns(UserWarning, match="never saw class"),
         pytest.warns(UserWarning, match="No row of class"),
     ):
-        clf = student(teacher=GaussianNB(), train_split=split, teacher_mode=mode).fit(X, y)
-    assert clf.teacher_predict_proba(X).shape == (len(y), 4)
-    assert (clf.teacher_predict_proba(X).argmax(axis=1) < 3).all()
+        clf.fit(X, y)
+    alone = GaussianNB().fit(X[~held_out], y[~held_out])
+    proba = np.zeros((len(y), len(clf.classes_)))
+    for name, column in zip(alone.classes_, alone.predict_proba(X).T, strict=True):
+        proba[:, clf.classes_.tolist().index(name)] = column
+    logits = log_floored(proba) / clf.teacher_temperature_
+    np.testing.assert_allclose(clf.teacher_predict_proba(X), softmax(logits, axis=1))
+    np.testing.assert_allclose(ListeningRule.heard[0], logits[~held_out], rtol=1e-5)
 
 
 def test_a_hold_out_from_elsewhere_is_asked_of_a_table_classifier(student, table):
@@ -253,16 +309,52 @@ def test_a_hold_out_from_elsewhere_is_asked_of_a_table_classifier(student, table
         student(teacher=GaussianNB(), train_split=predefined_split(pairs)).fit(X[60:], codes[60:])
 
 
-def test_weights_reach_the_teacher_or_a_warning_tells_that_they_do_not(student, table):
+def test_each_training_rows_weight_reaches_the_teacher_and_each_held_out_ones_its_temperature(student, table):
     X, y = table
-    weight = np.random.default_rng(0).random(len(y))
-    weighted, plain = (
-        student(teacher=LogisticRegression()).fit(X, y, sample_weight=w).teacher_.coef_
-        for w in (weight, None)
-    )
-    assert (weighted != plain).any()
+    codes = np.unique(y, return_inverse=True)[1]
+    weight = np.random.default_rng(0).exponential(size=len(y)) ** 2
+    held_out = np.arange(len(y)) % 3 == 0
+    clf = student(teacher=GaussianNB(), train_split=split_by(held_out)).fit(X, y, sample_weight=weight)
+    alone = GaussianNB().fit(X[~held_out], y[~held_out], sample_weight=weight[~held_out])
+    np.testing.assert_allclose(clf.teacher_.theta_, alone.theta_)
+    logits = log_floored(alone.predict_proba(X[held_out]))
+    temperature, unweighted = (fit_temperature(logits, codes[held_out], w) for w in (weight[held_out], None))
+    assert clf.teacher_temperature_ == pytest.approx(temperature)
+    assert unweighted != pytest.approx(temperature, rel=0.01)
+
+
+def test_the_weights_count_in_the_temperature_of_out_of_fold_logits(student, table):
+    X, y = table
+    codes = np.unique(y, return_inverse=True)[1]
+    weight = np.random.default_rng(0).exponential(size=len(y)) ** 2
+    held_out = np.arange(len(y)) % 3 == 0
+    clf = student(teacher=Constant(), teacher_cv=3, train_split=split_by(held_out))
+    clf.fit(X, y, sample_weight=weight)
+    train = ~held_out
+    logits = log_floored(softmax(X[train, 1:4], axis=1))  # every fold's teacher says the same
+    temperature, unweighted = (fit_temperature(logits, codes[train], w) for w in (weight[train], None))
+    assert clf.teacher_temperature_ == pytest.approx(temperature)
+    assert unweighted != pytest.approx(temperature, rel=0.01)
+
+
+def test_a_teacher_that_takes_no_weights_is_told_in_a_warning(student, table):
+    X, y = table
     with pytest.warns(UserWarning, match="KNeighborsClassifier takes no sample_weight"):
-        student(teacher=KNeighborsClassifier()).fit(X, y, sample_weight=weight)
+        student(teacher=KNeighborsClassifier()).fit(X, y, sample_weight=np.ones(len(y)))
+
+
+def test_out_of_fold_teachers_saw_no_row_of_the_groups_they_are_asked_about(student, table):
+    X, y = table
+    groups = np.random.default_rng(0).permutation(len(y)) // 8
+    Constant.questions.clear()
+    student(teacher=Constant(), teacher_cv=3, train_split=split_by(groups % 5 == 0)).fit(
+        np.c_[groups, X], y, groups=groups
+    )
+    assert len(Constant.questions) == 3
+    for fitted_on, asked_about in Constant.questions:
+        assert not set(fitted_on) & set(asked_about)
+    asked = np.concatenate([asked_about for _, asked_about in Constant.questions])
+    np.testing.assert_array_equal(np.sort(asked), np.sort(groups[groups % 5 != 0]))
 
 
 def test_teacher_and_teacher_proba_exclude_each_other(student, table):
@@ -398,17 +490,26 @@ def test_whatever_a_teacher_depends_on_fits_it_again(student, table, calls, tmp_
     X, y = table
     other_X = X.copy()
     other_X[3, 3] += 1e-9  # below float32's resolution, but not below the teacher's
-    for parameters, data in [
-        ({}, (X, y)),
-        ({"random_state": 1}, (X, y)),
-        ({"teacher": Recording(random_state=3)}, (X, y)),
-        ({"train_split": 0.3}, (X, y)),
-        ({"teacher_cv": 2}, (X, y)),  # three fits
-        ({}, (other_X, y)),
-        ({}, (X, np.roll(y, 1))),
+    weight, groups = np.arange(len(y)) % 3 + 1.0, np.arange(len(y)) // 4
+    out_of_fold = {"teacher_cv": 2, "train_split": None}  # three fits; groups decide the folds only
+    for parameters, data, metadata in [
+        ({}, (X, y), {}),
+        ({"random_state": 1}, (X, y), {}),
+        ({"teacher": Recording(random_state=3)}, (X, y), {}),
+        ({"train_split": 0.3}, (X, y), {}),
+        ({"teacher_cv": 2}, (X, y), {}),  # three fits
+        ({}, (other_X, y), {}),
+        ({}, (X, np.roll(y, 1)), {}),
+        ({}, (X, y), {"sample_weight": weight}),
+        ({}, (X, y), {"sample_weight": np.roll(weight, 1)}),
+        (out_of_fold, (X, y), {}),
+        (out_of_fold, (X, y), {"groups": groups}),
+        (out_of_fold, (X, y), {"groups": np.roll(groups, 2)}),
     ]:
-        student(**{"teacher": Recording(), "memory": str(tmp_path)} | parameters).fit(*data)
-    assert len(calls) == 9
+        before = len(calls)
+        made = student(**{"teacher": Recording(), "memory": str(tmp_path)} | parameters)
+        made.fit(*data, **metadata)
+        assert len(calls) - before == (3 if "teacher_cv" in parameters else 1)
 
 
 def test_the_default_teacher_is_cached_too(student, table, tmp_path):
@@ -430,22 +531,23 @@ y = np.array(["ant", "bee"], dtype=object)[(X[:, 0] > 0).astype(int)]
 torch.manual_seed(0)
 module = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.1), nn.Linear(8, 2))
 clf = InstanceSmoothedClassifier(module, memory=sys.argv[1], random_state=0, max_epochs=2, device="cpu")
-clf.fit(pd.DataFrame(X, columns=list("abcd")) if sys.argv[2] == "frame" else torch.as_tensor(X), y)
-print(clf.teacher_.history[:, "dur"])
+for rows in (pd.DataFrame(X, columns=list("abcd")), torch.as_tensor(X)):
+    print(clf.fit(rows, y).teacher_.history[:, "dur"])
 """
 
 
-@pytest.mark.parametrize("kind", ["frame", "tensor"])
-def test_a_second_process_finds_the_teacher_of_a_module_instance(tmp_path, kind):
+def test_a_second_process_finds_the_teachers_of_a_module_instance(tmp_path):
     printed = [
         subprocess.run(
-            [sys.executable, "-c", SECOND_PROCESS, str(tmp_path), kind],
+            [sys.executable, "-c", SECOND_PROCESS, str(tmp_path)],
             check=True,
             capture_output=True,
             text=True,
         ).stdout
         for _ in range(2)
     ]
+    of_frame, of_tensor = printed[0].splitlines()
+    assert of_frame != of_tensor
     assert printed[0] == printed[1]
 
 
@@ -465,12 +567,7 @@ def test_the_teachers_temperature_is_the_one_of_the_held_out_rows(student, table
     X, y = table
     codes = np.unique(y, return_inverse=True)[1]
     held_out = np.arange(len(y)) % 3 == 0
-
-    def split(dataset, y):
-        index = np.arange(len(y))
-        return (torch.utils.data.Subset(dataset, index[part]) for part in (~held_out, held_out))
-
-    clf = student(teacher=GaussianNB(), train_split=split).fit(X, y)
+    clf = student(teacher=GaussianNB(), train_split=split_by(held_out)).fit(X, y)
     proba = GaussianNB().fit(X[~held_out], y[~held_out]).predict_proba(X[held_out])
-    expected = fit_temperature(np.log(np.maximum(proba, 1e-7)), codes[held_out])
+    expected = fit_temperature(log_floored(proba), codes[held_out])
     assert clf.teacher_temperature_ == pytest.approx(expected)

@@ -59,6 +59,29 @@ def test_the_temperature_minimises_the_documented_cost():
     assert cost(found) <= min(cost(t) for t in np.geomspace(1e-4, 1e5, 2000)) + 1e-9
 
 
+@pytest.mark.parametrize(("scale", "bound"), [(1e-6, 1e-4), (1e8, 1e5)])
+def test_the_temperature_stays_within_its_bounds_and_reaches_them(scale, bound):
+    u, y = rows(500, 3, seed=0)
+    heavy = np.full(500, 1e6)  # so heavy that the prior does not matter
+    assert fit_temperature(scale * u, y, sample_weight=heavy) == pytest.approx(bound, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("n", "margin", "near_one"),
+    [(100, 0.003, True), (150, 0.001, True), (150, 0.003, False), (200, 0.001, False), (200, 0.01, False)],
+)
+def test_of_two_valleys_the_deeper_one_is_found(n, margin, near_one):
+    """Many right rows with tiny margins: one valley where T makes them certain, one by the prior at 1."""
+    logits, y = np.tile([[0.0, margin]], (n, 1)), np.ones(n)
+    log_temperature = np.linspace(np.log(1e-4), np.log(1e5), 100_000)
+    cost = n * np.logaddexp(0, -margin * np.exp(-log_temperature)) + 2 * log_temperature**2
+    valleys = np.flatnonzero((cost[1:-1] < cost[:-2]) & (cost[1:-1] < cost[2:])) + 1
+    assert len(valleys) == 2, "there is nothing to choose from"
+    expected = np.exp(log_temperature[cost.argmin()])
+    assert (expected > 0.1) == near_one
+    assert fit_temperature(logits, y) == pytest.approx(expected, rel=1e-3)
+
+
 @pytest.mark.parametrize("temperature", [0.1, 1.0, 7.0])
 def test_softmax_and_its_log_agree_with_scipy_also_where_probabilities_saturate(temperature):
     logits = np.array([[0.0, 1.0, 2.0], [1e4, -1e4, 0.0], [800.0, 800.0, -5.0]])
