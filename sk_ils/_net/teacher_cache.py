@@ -30,7 +30,7 @@ def cache_key(teacher: Any, data: FitData, cv: int | None, *, sees_raw_inputs: b
     -------
     str
     """
-    parts = [teacher, data.classes, data.seed, cv]
+    parts = [teacher, *data.schema, data.seed, cv]
     for part in (data.train, data.valid):
         if part is not None:
             parts += [part.samples, part.index, part.groups]
