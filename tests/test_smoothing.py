@@ -19,6 +19,7 @@ from sk_ils.smoothing import (
     SoftBootstrap,
     UniformSmoothing,
     resolve_rule,
+    wrong_class_share,
 )
 
 RULES = [
@@ -134,6 +135,15 @@ def test_ils2_equals_the_authors_formula_where_that_is_defined(data, epsilon):
     np.testing.assert_allclose(targets[defined], authors[defined], rtol=1e-9, atol=1e-15)
 
 
+def test_a_temperature_divides_the_logits_of_the_wrong_classes():
+    logits = np.array([[5.0, 0.0, 2 * np.log(3)]])
+    np.testing.assert_allclose(
+        ILS2(epsilon=0.4, temperature=2.0).targets([0], logits), [[0.6, 0.1, 0.3]], rtol=1e-14
+    )
+    share = wrong_class_share(torch.from_numpy(logits), torch.tensor([0]))
+    np.testing.assert_allclose(share.numpy(), [[0.0, 0.1, 0.9]], rtol=1e-14)
+
+
 @settings(deadline=None)
 @given(data=instances(limit=20.0), temperature=st.floats(0.5, 20))
 def test_ils_is_the_factor_of_ils1_with_the_share_of_ils2(data, temperature):
@@ -223,6 +233,24 @@ def test_a_rule_without_teacher_takes_size_and_type_from_the_students_logits():
     np.testing.assert_allclose(targets, [[0.1, 0.1, 0.7, 0.1]], rtol=1e-6)
 
 
+def test_a_rule_with_teacher_does_not_take_the_students_logits_instead():
+    with pytest.raises(ValueError, match="ILS2 needs teacher_logits, got None"):
+        ILS2().targets([0], None, [[0.0, 1.0]])
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint8])
+def test_labels_may_be_integers_of_any_type(dtype):
+    logits = [[0.0, 1.0, 3.0]]
+    np.testing.assert_array_equal(ILS2().targets(np.array([2], dtype), logits), ILS2().targets([2], logits))
+
+
+@pytest.mark.parametrize(("given_type", "dtype"), [(np.float32, np.float32), (np.int64, np.float64)])
+def test_the_factor_has_the_float_type_of_the_probabilities(given_type, dtype):
+    factor = ILS1(shift=1.0, curvature=0.25).smoothing_factor(np.array([0, 1], given_type))
+    assert factor.dtype == dtype
+    np.testing.assert_allclose(factor, [0.2, 0.0], rtol=1e-6)
+
+
 @any_rule
 def test_no_logits_at_all_is_an_error(rule):
     with pytest.raises(ValueError, match=r"_logits.* None"):
@@ -301,6 +329,24 @@ def test_a_rule_is_cloned_with_its_parameters(rule):
 )
 def test_a_name_stands_for_the_rule_with_its_defaults(name, rule):
     assert repr(resolve_rule(name)) == repr(rule)
+
+
+@pytest.mark.parametrize(
+    ("rule", "needs_teacher", "parameters"),
+    [
+        (NoSmoothing(), False, {}),
+        (UniformSmoothing(), False, {"epsilon": 0.1}),
+        (ILS1(), True, {"shift": 0.8, "curvature": 2.0, "max_epsilon": 0.2}),
+        (ILS2(), True, {"epsilon": 0.1, "temperature": 3.0}),
+        (ILS(), True, {"shift": 0.8, "curvature": 2.0, "max_epsilon": 0.2, "temperature": 1.0}),
+        (SelfDistillation(), True, {"weight": 0.5, "temperature": 1.0}),
+        (SoftBootstrap(), False, {"beta": 0.95}),
+    ],
+)
+def test_defaults_and_need_of_a_teacher_are_the_documented_ones(rule, needs_teacher, parameters):
+    assert rule.get_params() == parameters
+    assert rule.needs_teacher == needs_teacher
+    assert rule.needs_student == isinstance(rule, SoftBootstrap)
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_one():
