@@ -18,6 +18,7 @@ from sk_ils.smoothing import (
     SelfDistillation,
     SoftBootstrap,
     UniformSmoothing,
+    needs_student,
     resolve_rule,
     wrong_class_share,
 )
@@ -352,6 +353,20 @@ def test_defaults_and_need_of_a_teacher_are_the_documented_ones(rule, needs_teac
 def test_an_unknown_name_is_refused_with_the_nearest_one():
     with pytest.raises(InvalidParameterError, match=r"Did you mean 'uniform'\?"):
         resolve_rule("unifrom")
+
+
+def test_the_beginning_of_a_long_name_is_near_enough():
+    with pytest.raises(InvalidParameterError, match=r"Did you mean 'bootstrap'\?"):
+        resolve_rule("boo")
+
+
+def test_a_rule_without_a_word_about_the_student_does_not_need_it():
+    assert not needs_student(object())
+
+
+def test_ils_keeps_each_of_its_parameters():
+    parameters = {"shift": 0.3, "curvature": 5.0, "max_epsilon": 0.6, "temperature": 2.0}
+    assert ILS(**parameters).get_params() == parameters
 
 
 @pytest.mark.parametrize("smoothing", [0.1, None, ILS1])
