@@ -10,6 +10,9 @@ from sklearn.datasets import make_classification
 
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
 
+# Scripts: pytest would look for doctests in them.
+collect_ignore = ["mutants.py", "mutation.py"]
+
 NAMES = np.array(["ant", "bee", "cat"])
 
 

@@ -18,7 +18,9 @@ from sk_ils.smoothing import (
     SelfDistillation,
     SoftBootstrap,
     UniformSmoothing,
+    needs_student,
     resolve_rule,
+    wrong_class_share,
 )
 
 RULES = [
@@ -132,6 +134,15 @@ def test_ils2_equals_the_authors_formula_where_that_is_defined(data, epsilon):
     targets = ILS2(epsilon=epsilon, temperature=1.0).targets(y, logits)
     # the authors' 1 - p_t cancels: its relative error is eps / (1 - p_t)
     np.testing.assert_allclose(targets[defined], authors[defined], rtol=1e-9, atol=1e-15)
+
+
+def test_a_temperature_divides_the_logits_of_the_wrong_classes():
+    logits = np.array([[5.0, 0.0, 2 * np.log(3)]])
+    np.testing.assert_allclose(
+        ILS2(epsilon=0.4, temperature=2.0).targets([0], logits), [[0.6, 0.1, 0.3]], rtol=1e-14
+    )
+    share = wrong_class_share(torch.from_numpy(logits), torch.tensor([0]))
+    np.testing.assert_allclose(share.numpy(), [[0.0, 0.1, 0.9]], rtol=1e-14)
 
 
 @settings(deadline=None)
@@ -254,6 +265,24 @@ def test_a_rule_without_teacher_takes_size_and_type_from_the_students_logits():
     np.testing.assert_allclose(targets, [[0.1, 0.1, 0.7, 0.1]], rtol=1e-6)
 
 
+def test_a_rule_with_teacher_does_not_take_the_students_logits_instead():
+    with pytest.raises(ValueError, match="ILS2 needs teacher_logits, got None"):
+        ILS2().targets([0], None, [[0.0, 1.0]])
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint8])
+def test_labels_may_be_integers_of_any_type(dtype):
+    logits = [[0.0, 1.0, 3.0]]
+    np.testing.assert_array_equal(ILS2().targets(np.array([2], dtype), logits), ILS2().targets([2], logits))
+
+
+@pytest.mark.parametrize(("given_type", "dtype"), [(np.float32, np.float32), (np.int64, np.float64)])
+def test_the_factor_has_the_float_type_of_the_probabilities(given_type, dtype):
+    factor = ILS1(shift=1.0, curvature=0.25).smoothing_factor(np.array([0, 1], given_type))
+    assert factor.dtype == dtype
+    np.testing.assert_allclose(factor, [0.2, 0.0], rtol=1e-6)
+
+
 @any_rule
 def test_no_logits_at_all_is_an_error(rule):
     with pytest.raises(ValueError, match=r"_logits.* None"):
@@ -335,9 +364,41 @@ def test_a_name_stands_for_the_rule_with_its_defaults(name, rule):
     assert repr(resolve_rule(name)) == repr(rule)
 
 
+@pytest.mark.parametrize(
+    ("rule", "needs_teacher", "parameters"),
+    [
+        (NoSmoothing(), False, {}),
+        (UniformSmoothing(), False, {"epsilon": 0.1}),
+        (ILS1(), True, {"shift": 0.8, "curvature": 2.0, "max_epsilon": 0.2}),
+        (ILS2(), True, {"epsilon": 0.1, "temperature": 3.0}),
+        (ILS(), True, {"shift": 0.8, "curvature": 2.0, "max_epsilon": 0.2, "temperature": 1.0}),
+        (SelfDistillation(), True, {"weight": 0.5, "temperature": 1.0}),
+        (SoftBootstrap(), False, {"beta": 0.95}),
+    ],
+)
+def test_defaults_and_need_of_a_teacher_are_the_documented_ones(rule, needs_teacher, parameters):
+    assert rule.get_params() == parameters
+    assert rule.needs_teacher == needs_teacher
+    assert rule.needs_student == isinstance(rule, SoftBootstrap)
+
+
 def test_an_unknown_name_is_refused_with_the_nearest_one():
     with pytest.raises(InvalidParameterError, match=r"Did you mean 'uniform'\?"):
         resolve_rule("unifrom")
+
+
+def test_the_beginning_of_a_long_name_is_near_enough():
+    with pytest.raises(InvalidParameterError, match=r"Did you mean 'bootstrap'\?"):
+        resolve_rule("boo")
+
+
+def test_a_rule_without_a_word_about_the_student_does_not_need_it():
+    assert not needs_student(object())
+
+
+def test_ils_keeps_each_of_its_parameters():
+    parameters = {"shift": 0.3, "curvature": 5.0, "max_epsilon": 0.6, "temperature": 2.0}
+    assert ILS(**parameters).get_params() == parameters
 
 
 @pytest.mark.parametrize("smoothing", [0.1, None, ILS1])

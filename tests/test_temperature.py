@@ -89,3 +89,11 @@ def test_softmax_and_its_log_agree_with_scipy_also_where_probabilities_saturate(
     np.testing.assert_allclose(
         log_softmax(logits, temperature), scipy_log_softmax(logits / temperature, axis=1), atol=1e-12
     )
+
+
+@pytest.mark.parametrize("logits", [[[0, 1, 2]], np.array([[0, 1, 2]], np.float32)])
+def test_the_temperature_is_one_unless_told_and_the_result_float64(logits):
+    for ours, scipys in [(softmax, scipy_softmax), (log_softmax, scipy_log_softmax)]:
+        result = ours(logits)
+        assert result.dtype == np.float64
+        np.testing.assert_allclose(result, scipys(np.array([[0.0, 1.0, 2.0]]), axis=1), rtol=1e-12)
