@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Python compiles what it imports; pip would compile all of torch, which takes a minute.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
-.PHONY: demo test lint types contracts unit clean
+.PHONY: demo test lint types contracts unit test-benchmarks clean
 
 demo: $(VENV)/installed-plots
 	$(BIN)/python examples/demo_digits.py
@@ -27,6 +27,10 @@ contracts: $(VENV)/installed-dev
 
 unit: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# Only the benchmarks' own tests, which `make test` runs too.
+test-benchmarks: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 benchmarks/tests
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
