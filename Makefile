@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Python compiles what it imports; pip would compile all of torch, which takes a minute.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
-.PHONY: demo test lint types contracts unit mutation clean
+.PHONY: demo test lint types contracts unit test-benchmarks mutation clean
 
 demo: $(VENV)/installed-plots
 	$(BIN)/python examples/demo_digits.py
@@ -31,6 +31,10 @@ unit: $(VENV)/installed-dev
 # Takes half an hour or more, and is no part of `make test`.
 mutation: $(VENV)/installed-dev
 	$(BIN)/python tests/mutation.py --report mutation.csv
+
+# Only the benchmarks' own tests, which `make test` runs too.
+test-benchmarks: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 benchmarks/tests
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -103,8 +103,8 @@ def make_gaussian_circles(
 
     The synthetic problem of [1]_, appendix A. Its centres are not published. Ours are a reconstruction: out
     of many that were searched, those on which the Bayes-optimal classifier and a plain network in the paper's
-    protocol come closest to the paper's Table V (``benchmarks/gaussian_circles_search.py``; its result, with
-    what was compared, is in ``benchmarks/results``). No smoothed network had a say in the choice.
+    protocol come closest to the paper's Table V (``benchmarks/paper/gaussian_circles_search.py``; its result,
+    with what was compared, is in ``benchmarks/results``). No smoothed network had a say in the choice.
 
     Parameters
     ----------

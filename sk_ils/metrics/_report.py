@@ -36,7 +36,7 @@ _CONSTRAINTS: dict[str, list[Any]] = {
     "random_state": ["random_state"],
 }
 
-# Measured by benchmarks/interval_coverage.py.
+# Measured by benchmarks/paper/interval_coverage.py.
 _CAVEAT = (
     "* The range of the bootstrap, not a confidence interval: it sits too high. At a nominal 90 %\n"
     "  it held the true ECE in 0 % (none, 500 rows), 48 % (.035, 2000 rows) and 91 % (.115, 2000\n"

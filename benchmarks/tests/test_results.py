@@ -3,12 +3,13 @@
 import sys
 from pathlib import Path
 
-import paper_synthetic_report
 import pytest
-import real_data_defaults
-import real_data_report
 
-ROOT = Path(__file__).parent.parent
+from benchmarks.paper import report as paper_report
+from benchmarks.real_data import defaults as real_data_defaults
+from benchmarks.real_data import report as real_data_report
+
+ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 
 
@@ -23,7 +24,7 @@ def printed(module, monkeypatch, capsys, *words):
     ("file", "module", "words"),
     [
         *(
-            (f"{run}/report.md", paper_synthetic_report, ("--results", str(RESULTS / run)))
+            (f"{run}/report.md", paper_report, ("--results", str(RESULTS / run)))
             for run in ("paper_synthetic", "paper_synthetic_truth", "paper_synthetic_batch32")
         ),
         ("real_data/report.md", real_data_report, ()),

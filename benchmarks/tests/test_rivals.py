@@ -1,10 +1,9 @@
-"""Laws of the two rival methods in benchmarks/rivals.py, and their manners as estimators."""
+"""Laws of the two rival methods of the real-data benchmark, and their manners as estimators."""
 
 import doctest
 
 import numpy as np
 import pytest
-import rivals
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch.nn.functional import cross_entropy
 
+from benchmarks.real_data import rivals
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
 
 SMALL = {"max_epochs": 4, "lr": 0.01, "batch_size": 32, "device": "cpu", "module__hidden_sizes": (16,)}

@@ -7,23 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import real_data
-import real_data_defaults as defaults
-import real_data_methods as methods
-import real_data_report as report
-import real_data_sets as sets
-import real_data_variants as variants
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from real_data_nets import SmallResNet
-from real_data_store import COLUMNS, Store, read_rows
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils import Bunch
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
+from benchmarks.real_data import __main__ as real_data
+from benchmarks.real_data import defaults, methods, report, sets, variants
+from benchmarks.real_data.nets import SmallResNet
+from benchmarks.real_data.store import COLUMNS, Store, read_rows
 from sk_ils import InstanceSmoothedClassifier
 from sk_ils.smoothing import ILS2, NoSmoothing, SoftBootstrap, UniformSmoothing
 from sk_ils.temperature import fit_temperature, log_softmax
@@ -35,17 +31,7 @@ NETWORK = {"max_epochs": 6, "lr": 0.02, "batch_size": 32, "device": "cpu", "modu
 def split(table):
     X, y = table
     codes = np.unique(y, return_inverse=True)[1]
-    return sets.split_rows(X, codes, seed=0, max_train=150, max_test=1000)
-
-
-@pytest.fixture(scope="module")
-def table():
-    from sklearn.datasets import make_classification
-
-    X, y = make_classification(
-        n_samples=240, n_features=6, n_informative=4, n_classes=3, flip_y=0.1, random_state=0
-    )
-    return X.astype(np.float32), y
+    return sets.split_rows(X.astype(np.float32), codes, seed=0, max_train=150, max_test=1000)
 
 
 # --- sets -------------------------------------------------------------------------------------------------

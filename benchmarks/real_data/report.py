@@ -1,9 +1,9 @@
 """What the real-data results say: means, ranks, paired differences with intervals, rank diagrams.
 
-    python benchmarks/real_data_report.py [--half reporting] [--pictures DIR]
+    python -m benchmarks.real_data.report [--half reporting] [--pictures DIR]
 
-Reads the CSVs of `real_data.py` only, and prints Markdown. Seeds are averaged for each table first, so that a
-table is one observation, in ranks, intervals and tests alike.
+Reads the CSVs of `benchmarks.real_data` only, and prints Markdown. Seeds are averaged for each table first,
+so that a table is one observation, in ranks, intervals and tests alike.
 """
 
 import argparse
@@ -14,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from real_data_sets import HALVES, IMAGES, TABLES
+
+from benchmarks.markdown import markdown_table
+from benchmarks.real_data.sets import HALVES, IMAGES, TABLES
+from benchmarks.real_data.store import RESULTS
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-RESULTS = Path(__file__).parent / "results" / "real_data"
 METRICS = {
     "accuracy": "accuracy",
     "cross_entropy": "cross-entropy",
@@ -132,12 +134,6 @@ def comparison(means, method, reference):
 # --- text -------------------------------------------------------------------------------------------------
 
 
-def markdown(header, rows):
-    """Return a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
-
-
 def means_text(results):
     """Return the mean of each metric over tables, methods in the order of their cross-entropy."""
     means = pd.DataFrame({metric: table_means(results, metric).mean() for metric in METRICS})
@@ -146,7 +142,7 @@ def means_text(results):
         [method, *(f"{value:.4f}" for value in values)]
         for method, values in zip(means.index, means.values, strict=True)
     ]
-    return markdown(["method", *METRICS.values()], rows)
+    return markdown_table(["method", *METRICS.values()], rows)
 
 
 def ranks_text(results, methods):
@@ -158,7 +154,7 @@ def ranks_text(results, methods):
         [method, *(f"{value:.2f}" for value in values)]
         for method, values in zip(table.index, table.values, strict=True)
     ]
-    return markdown(["method", *METRICS.values()], rows)
+    return markdown_table(["method", *METRICS.values()], rows)
 
 
 def differences_text(results, pairs):
@@ -166,7 +162,7 @@ def differences_text(results, pairs):
     means = table_means(results, "cross_entropy")
     rows = [comparison(means, *pair) for pair in pairs]
     header = ["method", "against", "mean difference", f"{LEVEL:.0%} interval", "tables better", "verdict"]
-    return markdown(header, rows)
+    return markdown_table(header, rows)
 
 
 def scaled(methods):
@@ -213,7 +209,7 @@ def choices_text(results):
             counts = chosen[name].value_counts().sort_index()
             if len(counts) > 1:
                 rows.append([method, name, ", ".join(f"{value:g}: {n}" for value, n in counts.items())])
-    return markdown(["method", "parameter", "value: times chosen"], rows)
+    return markdown_table(["method", "parameter", "value: times chosen"], rows)
 
 
 # --- rank diagrams ----------------------------------------------------------------------------------------
@@ -298,12 +294,16 @@ def images_text(folder, name):
 
     rows = [[method, *(cell(method, metric) for metric in METRICS)] for method in mean.index]
     what = "one seed" if n_seeds == 1 else f"{n_seeds} seeds, mean ± standard error over seeds"
-    return f"## {name}: {what}\n\n" + markdown(["method", *METRICS.values()], rows)
+    return f"## {name}: {what}\n\n" + markdown_table(["method", *METRICS.values()], rows)
 
 
 def main():
     """Print the report, draw the pictures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.real_data.report",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--half", choices=HALVES, nargs="+", default=list(HALVES))
     parser.add_argument("--pictures", type=Path, help="folder for the rank diagrams")

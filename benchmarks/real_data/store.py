@@ -7,8 +7,10 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["COLUMNS", "Store", "read_rows"]
+__all__ = ["COLUMNS", "RESULTS", "Store", "read_rows"]
 
+#: Where they are kept.
+RESULTS = Path(__file__).parents[1] / "results" / "real_data"
 COLUMNS = (
     "table",
     "seed",

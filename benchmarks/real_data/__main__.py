@@ -1,12 +1,12 @@
 """Smoothing and its rivals on real data: twelve tables and Fashion-MNIST, five seeds each.
 
-    python benchmarks/real_data.py --data-dir DIR [--half choosing|reporting|both] [--tables NAME ...]
-    python benchmarks/real_data.py --data-dir DIR --variants --half choosing
-    python benchmarks/real_data.py --data-dir DIR --holdout --half choosing
-    python benchmarks/real_data.py --data-dir DIR --timing --tables satimage letter
-    python benchmarks/real_data.py --data-dir DIR --tables fashion_mlp fashion_conv
-    python benchmarks/real_data.py --data-dir DIR --tables fashion_resnet --device cuda
-    python benchmarks/real_data_report.py
+    python -m benchmarks.real_data --data-dir DIR [--half choosing|reporting|both] [--tables NAME ...]
+    python -m benchmarks.real_data --data-dir DIR --variants --half choosing
+    python -m benchmarks.real_data --data-dir DIR --holdout --half choosing
+    python -m benchmarks.real_data --data-dir DIR --timing --tables satimage letter
+    python -m benchmarks.real_data --data-dir DIR --tables fashion_mlp fashion_conv
+    python -m benchmarks.real_data --data-dir DIR --tables fashion_resnet --device cuda
+    python -m benchmarks.real_data.report
 
 DIR holds the folders ``pmlb`` and ``fashion-mnist``; without ``--data-dir`` the sets come from OpenML.
 Results go to ``benchmarks/results/real_data``, one CSV of the methods and one of all candidates for each
@@ -16,7 +16,7 @@ sets. The report reads these files only.
 The protocol, fixed before anything was run:
 
 * Twelve multi-class tables of the Penn Machine Learning Benchmarks, all that we have. Sorted by size, every
-  other one is for choosing (grids, defaults, variants), the rest reports; see `real_data_sets`.
+  other one is for choosing (grids, defaults, variants), the rest reports; see `benchmarks.real_data.sets`.
 * One stratified split a seed, the same for all methods: at most 2,000 rows for training (70 % of a small
   table), because smoothing and calibration matter where rows are few, and at most 5,000 for the test.
 * Five seeds; their mean is one number a table, for seeds are no independent data. Ranks and intervals are
@@ -52,16 +52,15 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from real_data_methods import method_rows, model_of, parameters_of
-from real_data_nets import SmallConvNet, SmallResNet
-from real_data_sets import HALVES, IMAGES, TABLES, Split, load_fashion, load_table, split_rows
-from real_data_store import Store, read_rows
-from real_data_variants import holdout_rows, variant_rows
-from rivals import BetaSmoothedClassifier
 
+from benchmarks.real_data.methods import method_rows, model_of, parameters_of
+from benchmarks.real_data.nets import SmallConvNet, SmallResNet
+from benchmarks.real_data.rivals import BetaSmoothedClassifier
+from benchmarks.real_data.sets import HALVES, IMAGES, TABLES, Split, load_fashion, load_table, split_rows
+from benchmarks.real_data.store import RESULTS, Store, read_rows
+from benchmarks.real_data.variants import holdout_rows, variant_rows
 from sk_ils import InstanceSmoothedClassifier
 
-RESULTS = Path(__file__).parent / "results" / "real_data"
 N_TIMINGS = 3
 
 
@@ -86,7 +85,11 @@ SETUPS = {
 
 def parse_arguments(arguments=None):
     """Return the command's options."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.real_data",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--half", choices=HALVES, default="both")
     parser.add_argument("--tables", nargs="+", choices=[*TABLES, *IMAGES])
@@ -117,7 +120,7 @@ def setup_of(name, options):
 
 def command_line():
     """Return the command as it can be repeated anywhere: without the place of the data."""
-    words = ["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]
+    words = ["python", "-m", "benchmarks.real_data", *sys.argv[1:]]
     if "--data-dir" in words:
         words[words.index("--data-dir") + 1] = "DIR"
     return " ".join(words)

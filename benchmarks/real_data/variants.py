@@ -3,7 +3,12 @@
 import math
 
 import numpy as np
-from real_data_methods import (
+from sklearn.base import clone
+from sklearn.ensemble import VotingClassifier
+from sklearn.model_selection import ParameterGrid
+from skorch.callbacks import Callback
+
+from benchmarks.real_data.methods import (
     FORMS,
     TEACHER_FOLDS,
     candidates,
@@ -25,13 +30,8 @@ from real_data_methods import (
     winners,
     with_common_holdout,
 )
-from real_data_report import ANY_RULE, ONE_HOLDOUT
-from real_data_sets import Split
-from sklearn.base import clone
-from sklearn.ensemble import VotingClassifier
-from sklearn.model_selection import ParameterGrid
-from skorch.callbacks import Callback
-
+from benchmarks.real_data.report import ANY_RULE, ONE_HOLDOUT
+from benchmarks.real_data.sets import Split
 from sk_ils import InstanceSmoothedClassifier
 from sk_ils.model_selection import SmoothingSearchCV
 from sk_ils.smoothing import ILS, ILS1, NoSmoothing, UniformSmoothing
@@ -58,7 +58,7 @@ def variant_rows(split, network, chosen, *, seed, n_splits):
     chosen : dict
         {method: parameters} of the winners among the methods.
     seed, n_splits : int
-        As in `real_data_methods.method_rows`.
+        As in `method_rows`.
     """
     net = InstanceSmoothedClassifier(**network, random_state=seed)
     model, unscaled = model_of(net), model_of(net, scale=False)

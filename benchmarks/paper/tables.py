@@ -1,4 +1,4 @@
-"""The tables of `paper_synthetic.py`, from its networks' measures, beside the paper's numbers."""
+"""The tables of `benchmarks.paper`, from its networks' measures, beside the paper's numbers."""
 
 import numpy as np
 import pandas as pd

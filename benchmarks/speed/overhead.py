@@ -1,7 +1,8 @@
 """What the estimator costs beside a hand-written torch loop with the same mathematics.
 
-Run ``python benchmarks/overhead.py``. Prints one table: seconds per epoch (fit) or per call (predict_proba),
-medians over interleaved repetitions in one process, as ratios to the hand-written loop of the same row.
+Run ``python -m benchmarks.speed.overhead``. Prints one table: seconds per epoch (fit) or per call
+(predict_proba), medians over interleaved repetitions in one process, as ratios to the hand-written loop of
+the same row.
 """
 
 import argparse
@@ -205,7 +206,7 @@ def compare_teachers(title, make_module, batch_size, epochs, repetitions, data):
 
 def main():
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.overhead", description=__doc__)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()

@@ -1,9 +1,9 @@
 """Time and memory of the calibration errors beside torchmetrics and netcal.
 
-Run ``python benchmarks/metrics.py`` (needs the extra ``benchmarks``; reads memory on Linux only). Prints one
-table: medians over interleaved repetitions in one process and one thread, as multiples of sk_ils at the
-same size, and the largest memory that a call takes beyond what was there before. Where a library has no
-class-wise form, its binary error is taken column by column.
+Run ``python -m benchmarks.speed.metrics`` (needs the extra ``benchmarks``; reads memory on Linux only).
+Prints one table: medians over interleaved repetitions in one process and one thread, as multiples of sk_ils
+at the same size, and the largest memory that a call takes beyond what was there before. Where a library has
+no class-wise form, its binary error is taken column by column.
 """
 
 import argparse
@@ -120,7 +120,7 @@ def measure(contenders, y, proba, repetitions):
 
 def main():
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.metrics", description=__doc__)
     parser.add_argument("--repetitions", type=int, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -8,9 +8,9 @@ ours is the whole training set of 150 rows, with which the circles were reconstr
 estimator's, with its weak prior 2 (ln T)^2; the paper's have none. The paper's T of ILS2 and ILS applies to
 raw teacher logits, so that our rule gets T / T_cal.
 
-    python benchmarks/paper_synthetic.py --n-data-sets 100
-    python benchmarks/paper_synthetic.py --n-data-sets 100 --teacher truth
-    python benchmarks/paper_synthetic.py --n-data-sets 20 --batch-size 32
+    python -m benchmarks.paper --n-data-sets 100
+    python -m benchmarks.paper --n-data-sets 100 --teacher truth
+    python -m benchmarks.paper --n-data-sets 20 --batch-size 32
 
 write benchmarks/results/paper_synthetic/, paper_synthetic_truth/ and paper_synthetic_batch32/. The second has
 the true class probabilities as the teacher's, and leaves out Table VI and Figs 6 and 7, which ask for others.
@@ -32,18 +32,18 @@ import pandas as pd
 import sklearn
 import torch
 from joblib import Parallel, delayed
-from paper_synthetic_tables import CURVATURE, LIMITS, MEASURES, N_BINS, SHIFT, all_tables, choose
 from sklearn.model_selection import PredefinedSplit
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
+from benchmarks.paper.tables import CURVATURE, LIMITS, MEASURES, N_BINS, SHIFT, all_tables, choose
 from sk_ils import InstanceSmoothedClassifier, SmoothingSearchCV, TeacherClassifier
 from sk_ils.datasets import make_gaussian_circles
 from sk_ils.metrics import expected_calibration_error
 from sk_ils.smoothing import ILS, ILS1, ILS2, NoSmoothing, SelfDistillation, UniformSmoothing
 from sk_ils.temperature import log_softmax, softmax
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 
 # The paper's grids of constant factors and of temperatures, which are on raw teacher logits.
 EPSILON = [0.001, 0.005, *np.arange(0.01, 0.2, 0.02).round(2).tolist()]
@@ -271,7 +271,9 @@ def run_all(n_data_sets, jobs, **setting):
 
 def parse_arguments(arguments=None):
     """Return the command's options."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.paper", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--n-data-sets", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2, help="processes, of one thread each")
     parser.add_argument("--teacher", choices=["network", "truth"], default="network")
@@ -293,7 +295,7 @@ def main():
     training = {} if options.batch_size is None else {"batch_size": options.batch_size}
     frames = run_all(options.n_data_sets, options.jobs, true_teacher=options.teacher == "truth", **training)
     header = (
-        f"# python benchmarks/{Path(__file__).name} {' '.join(sys.argv[1:])}\n"
+        f"# {' '.join(['python -m benchmarks.paper', *sys.argv[1:]])}\n"
         f"# {date.today()}, {(time.perf_counter() - start) / 60:.0f} minutes in {options.jobs} processes, "
         f"Python {platform.python_version()}, torch {torch.__version__}, scikit-learn {sklearn.__version__}\n"
     )

@@ -1,12 +1,12 @@
 """Defaults by evidence: what a fixed setting, or one search over several rules, gives on each table.
 
-    python benchmarks/real_data_defaults.py --half choosing
-    python benchmarks/real_data_defaults.py --half reporting
+    python -m benchmarks.real_data.defaults --half choosing
+    python -m benchmarks.real_data.defaults --half reporting
 
-Reads the ``*_candidates.csv`` and method CSVs of `real_data.py` only, and prints Markdown. On the choosing
-half it ranks every fixed setting, and searches over several sets of rules: from this the package's default
-rule and default grid were taken. On the reporting half it tests just these two, as the package has them now,
-against tuned LS +T, hard labels +T and a deep ensemble.
+Reads the ``*_candidates.csv`` and method CSVs of `benchmarks.real_data` only, and prints Markdown. On the
+choosing half it ranks every fixed setting, and searches over several sets of rules: from this the package's
+default rule and default grid were taken. On the reporting half it tests just these two, as the package has
+them now, against tuned LS +T, hard labels +T and a deep ensemble.
 """
 
 import argparse
@@ -14,11 +14,13 @@ import json
 from pathlib import Path
 
 import pandas as pd
-from real_data_methods import described
-from real_data_report import RESULTS, comparison, load, markdown, table_means
-from real_data_sets import HALVES
 from sklearn.model_selection import ParameterGrid
 
+from benchmarks.markdown import markdown_table
+from benchmarks.real_data.methods import described
+from benchmarks.real_data.report import comparison, load, table_means
+from benchmarks.real_data.sets import HALVES
+from benchmarks.real_data.store import RESULTS
 from sk_ils import InstanceSmoothedClassifier
 from sk_ils.model_selection import default_param_grid
 from sk_ils.smoothing import resolve_rule
@@ -46,7 +48,9 @@ def load_candidates(folder, half):
     """Return the scaled test and inner scores of all candidates, with their rule's name and parameters."""
     frame = load(folder, HALVES[half], "_candidates")
     if frame.empty:
-        raise FileNotFoundError(f"There are no results of the {half} half in {folder}: run real_data.py.")
+        raise FileNotFoundError(
+            f"There are no results of the {half} half in {folder}: run benchmarks.real_data."
+        )
     return frame.assign(rule=frame["method"].str.removesuffix(" +T"))
 
 
@@ -86,7 +90,7 @@ def settings_text(settings, n_shown=None):
             ]
         )
     header = ["setting", "mean rank", "cross-entropy", "minus No LS +T", "at worst", "better on"]
-    return markdown(header, rows)
+    return markdown_table(header, rows)
 
 
 def best_of_each_rule(candidates):
@@ -114,7 +118,7 @@ def searches_text(candidates, methods):
         _, _, difference, interval, wins, _ = comparison(means, name, "No LS +T")
         rows.append([name, f"{ranks[name]:.1f}", f"{means[name].mean():.4f}", difference, interval, wins])
     header = ["rules", "mean rank", "cross-entropy", "minus No LS +T", "95 % interval", "better on"]
-    return markdown(header, rows)
+    return markdown_table(header, rows)
 
 
 def package_defaults(candidates):
@@ -135,7 +139,7 @@ def package_defaults(candidates):
     known = {described({"net__smoothing": own}): own for own in (rule, *grid)}
     missing = sorted(set(known) - set(candidates["params"]))
     if missing:
-        raise ValueError(f"real_data.py has not tried these defaults: {missing}")
+        raise ValueError(f"benchmarks.real_data has not tried these defaults: {missing}")
     in_grid = candidates["params"].isin([described({"net__smoothing": own}) for own in grid])
     settings = fixed_settings(candidates)
     untuned = {"net__smoothing": rule}
@@ -157,12 +161,16 @@ def defaults_text(candidates, methods):
     header = ["method", "minus", "mean difference", "95 % interval", "better on", "verdict"]
     by_table = means[[*defaults, *REFERENCES]]
     tables = [[table, *(f"{value:.4f}" for value in values)] for table, values in by_table.iterrows()]
-    return markdown(header, rows) + "\n" + markdown(["table", *by_table.columns], tables)
+    return markdown_table(header, rows) + "\n" + markdown_table(["table", *by_table.columns], tables)
 
 
 def main():
     """Print what the half is for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.real_data.defaults",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--half", choices=HALVES, required=True)
     options = parser.parse_args()

@@ -4,7 +4,7 @@ Ten classes; the labels are drawn from softmax(logits / temperature), the model 
 softmax(logits). The true error is that of infinitely many rows in the same bins (here 2 million,
 with the true probabilities in place of drawn labels).
 
-    python benchmarks/interval_coverage.py [number of draws, default 400]
+    python -m benchmarks.paper.interval_coverage [number of draws, default 400]
 """
 
 import sys

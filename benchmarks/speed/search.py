@@ -1,8 +1,9 @@
 """What a search over smoothing costs with its candidates stacked, beside GridSearchCV.
 
-Run ``python benchmarks/search.py [--data-dir FOLDER]``; FOLDER holds ``pmlb/pendigits.tsv.gz``, without it
-the data comes from OpenML. Prints two tables: SmoothingSearchCV against GridSearchCV on as many cores, whose
-workers are warm and whose teachers are cached, and how the stacked search's time grows with the candidates.
+Run ``python -m benchmarks.speed.search [--data-dir FOLDER]``; FOLDER holds ``pmlb/pendigits.tsv.gz``,
+without it the data comes from OpenML. Prints two tables: SmoothingSearchCV against GridSearchCV on as many
+cores, whose workers are warm and whose teachers are cached, and how the stacked search's time grows with the
+candidates.
 Memory is the largest proportional set size of the processes together, sampled five times a second (Linux
 only), with all that is loaded and, on a GPU, without what lies there.
 
@@ -204,7 +205,7 @@ def print_header(arguments):
     """Print command, date and versions."""
     options = {"device": arguments.device, "epochs": arguments.epochs, "cores": arguments.cores}
     options["grid-candidates"] = arguments.grid_candidates
-    print("# python benchmarks/search.py", *(f"--{name} {value}" for name, value in options.items()))
+    print("# python -m benchmarks.speed.search", *(f"--{name} {value}" for name, value in options.items()))
     machine = f"{os.cpu_count()} cores"
     if torch.device(arguments.device).type == "cuda":
         machine += f", {torch.cuda.get_device_name(arguments.device)}"
@@ -217,7 +218,9 @@ def print_header(arguments):
 def main():
     """Print both tables."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.speed.search",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--data-dir")
     parser.add_argument("--device", default="cpu")

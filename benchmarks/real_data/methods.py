@@ -8,7 +8,6 @@ from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
-from rivals import BetaSmoothedClassifier, ClassSmoothing
 from scipy.special import logsumexp
 from sklearn.base import clone
 from sklearn.metrics import brier_score_loss
@@ -18,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
+from benchmarks.real_data.rivals import BetaSmoothedClassifier, ClassSmoothing
 from sk_ils import InstanceSmoothedClassifier
 from sk_ils.metrics import classwise_calibration_error, expected_calibration_error
 from sk_ils.model_selection import SmoothingSearchCV

@@ -1,6 +1,6 @@
-"""Prints the results of a run of `paper_synthetic.py` as Markdown, beside the paper's numbers.
+"""Prints the results of a run of `benchmarks.paper` as Markdown, beside the paper's numbers.
 
-    python benchmarks/paper_synthetic_report.py [--results DIR]
+    python -m benchmarks.paper.report [--results DIR]
 
 Reads the CSVs only; DIR is the run's folder. What it prints is committed as report.md beside them.
 """
@@ -9,9 +9,10 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-from paper_synthetic_figures import RESULTS, read
-from paper_synthetic_tables import PAPER_FIG11
-from real_data_report import markdown
+
+from benchmarks.markdown import markdown_table
+from benchmarks.paper.figures import RESULTS, read
+from benchmarks.paper.tables import PAPER_FIG11
 
 SHOWN = {"acc": "accuracy", "acc sparse": "sparse", "CE": "cross-entropy", "ECE": "ECE"}
 RIVALS = ("LS", "No LS +T")
@@ -42,7 +43,7 @@ def table_v_text(table):
             row.append("" if same else with_error(own[f"minus {rival}"], own[f"se minus {rival}"], "+"))
         rows.append(row)
     header = ["method", *(word for name in SHOWN.values() for word in (name, "paper"))]
-    return markdown([*header, *(f"CE minus {rival}" for rival in RIVALS)], rows)
+    return markdown_table([*header, *(f"CE minus {rival}" for rival in RIVALS)], rows)
 
 
 def choices_text(choices):
@@ -60,7 +61,7 @@ def choices_text(choices):
         for row in choices.to_dict("records")
         if row["method"] != "Bayes-optimal"
     ]
-    return markdown(["method", "epsilon", "paper", "P1", "P2", "T", "paper"], rows)
+    return markdown_table(["method", "epsilon", "paper", "P1", "P2", "T", "paper"], rows)
 
 
 def eq3_text(table):
@@ -75,7 +76,7 @@ def eq3_text(table):
         ]
         for row in table.to_dict("records")
     ]
-    return markdown(["measure", "variant", "cross-entropy", reference], rows)
+    return markdown_table(["measure", "variant", "cross-entropy", reference], rows)
 
 
 def heat_map_text(table):
@@ -91,7 +92,7 @@ def heat_map_text(table):
         for setting in sorted({*PAPER_FIG11, cells["CE"].idxmin()})
         for own in [cells.loc[setting]]
     ]
-    return markdown(["P1, P2", "cross-entropy", "paper", "minus our best"], rows)
+    return markdown_table(["P1, P2", "cross-entropy", "paper", "minus our best"], rows)
 
 
 def fits_text(fits):
@@ -108,7 +109,7 @@ def fits_text(fits):
         ]
         for row in fits.to_dict("records")
     ]
-    return markdown(["largest factor", "teacher", "rows", "P1", "P2", "cap", "rmse"], rows)
+    return markdown_table(["largest factor", "teacher", "rows", "P1", "P2", "cap", "rmse"], rows)
 
 
 def table_vi_text(table):
@@ -117,7 +118,7 @@ def table_vi_text(table):
         [row["measure"], row["method"], with_error(row["mean"], row["se"]), number(row["paper"])]
         for row in table.to_dict("records")
     ]
-    return markdown(["measure", "teacher", "ours", "paper"], rows)
+    return markdown_table(["measure", "teacher", "ours", "paper"], rows)
 
 
 SECTIONS = {
@@ -143,7 +144,9 @@ def report(folder):
 
 def main():
     """Print the report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.paper.report", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--results", type=Path, default=RESULTS)
     print(report(parser.parse_args().results), end="")
 

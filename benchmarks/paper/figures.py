@@ -1,6 +1,6 @@
-"""Draws Figs 6, 7 and 11 from the tables of `paper_synthetic.py`, run with either teacher.
+"""Draws Figs 6, 7 and 11 from the tables of `benchmarks.paper`, run with either teacher.
 
-    python benchmarks/paper_synthetic_figures.py
+    python -m benchmarks.paper.figures
 
 writes docs/images/paper_figs6_7.png and docs/images/paper_fig11.png (needs the extra ``plots``).
 """
@@ -15,9 +15,10 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from paper_synthetic_tables import N_BINS
 
-ROOT = Path(__file__).parent.parent
+from benchmarks.paper.tables import N_BINS
+
+ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "paper_synthetic"
 IMAGES = ROOT / "docs" / "images"
 
@@ -84,7 +85,9 @@ def draw_heat_map(folder):
 
 def main():
     """Draw both pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.paper.figures", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--out", type=Path, default=IMAGES)
     options = parser.parse_args()

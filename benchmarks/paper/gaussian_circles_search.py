@@ -4,7 +4,7 @@ Searches circles whose Bayes-optimal statistics are those of the paper's Table V
 ("No LS") come closest to the paper's, then confirms the best on fresh data sets. Only the rows
 "Bayes-optimal", "No LS" and "No LS +T" are looked at: no smoothed network has a say in the choice.
 
-    python benchmarks/gaussian_circles_search.py > benchmarks/results/gaussian_circles_search.txt
+    python -m benchmarks.paper.gaussian_circles_search > benchmarks/results/gaussian_circles_search.txt
 
 About 7 minutes on one core. A distance is the sum of squared differences from the paper in standard errors
 over the table's nine columns: about 9 for the paper's own circles.
@@ -198,12 +198,14 @@ def report(name, parameters, n_sets):
 
 def main():
     """Search, then print the numbers of the paper, of the circles known before and of the best found."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.paper.gaussian_circles_search", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--starts", type=int, default=60)
     parser.add_argument("--finalists", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"# python benchmarks/gaussian_circles_search.py --starts {options.starts}")
+    print(f"# python -m benchmarks.paper.gaussian_circles_search --starts {options.starts}")
     print(
         f"# {date.today()}, one thread, torch {torch.__version__}, scikit-learn {sklearn.__version__}",
         flush=True,

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pandas as pd
-import paper_synthetic as synthetic
-import paper_synthetic_tables as tables
 import pytest
 
+from benchmarks.paper import __main__ as synthetic
+from benchmarks.paper import tables
 from sk_ils import InstanceSmoothedClassifier
 from sk_ils.smoothing import ILS, NoSmoothing
 

@@ -1,0 +1,1 @@
+"""Smoothing and its rivals on real data: twelve tables and Fashion-MNIST."""

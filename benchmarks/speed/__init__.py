@@ -1,0 +1,1 @@
+"""What the package costs beside rivals in the same run."""
