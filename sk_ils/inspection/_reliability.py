@@ -39,13 +39,10 @@ class ReliabilityDisplay:
     curves : list of ReliabilityCurve
         One for each model or, if class-wise, for each shown class and model: class by class, the
         models in the same order.
-
     errors : dict of (str or None) -> float
         Calibration error of each model: of the confidence, macro class-wise, or of the one class.
-
     kind : {"top-label", "classwise"}, a class, or list of classes
         What is drawn.
-
     n_classes : int
         Number of classes, shown or not.
 
@@ -53,7 +50,6 @@ class ReliabilityDisplay:
     ----------
     ax_ : matplotlib Axes, or ndarray of Axes if class-wise
         The axes with the curves.
-
     figure_ : matplotlib Figure
         The figure that holds them.
 
@@ -116,16 +112,12 @@ class ReliabilityDisplay:
         ----------
         estimator : classifier
             Fitted, with `predict_proba` and `classes_`; may be a pipeline.
-
         X : array-like of shape (n_samples, n_features)
             Rows that the estimator has not been fitted on.
-
         y : array-like of shape (n_samples,)
             Their true labels.
-
         kind, n_bins, strategy, sample_weight, confidence_level, max_classes, ax, **kwargs
             See :meth:`from_predictions`.
-
         name : str, default=None
             Name in the legend. None takes the class's name.
 
@@ -172,45 +164,34 @@ class ReliabilityDisplay:
         ----------
         y_true : array-like of shape (n_samples,)
             True labels.
-
         y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or dict of such
             Probabilities, as for :func:`~sk_ils.metrics.expected_calibration_error`. A dict maps
             the names of several models to their probabilities.
-
         kind : {"top-label", "classwise"}, a class, or list of classes, default="top-label"
             "top-label" shows the accuracy against the confidence, the probability of the predicted
             class. A class shows its frequency against its probability. "classwise" shows that for
             every class in an axes of its own, the worst calibrated first; a list, for these classes
             in this order.
-
         labels : array-like of shape (n_classes,), default=None
             The class of each column; None takes the sorted distinct values of `y_true`.
-
         n_bins : int, default=15
             Number of bins.
-
         strategy : {"uniform", "quantile"}, default="uniform"
             How the bins are cut; see :func:`~sk_ils.metrics.expected_calibration_error`. The
             histogram has `n_bins` bins of equal width in any case.
-
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights. They are read as repetitions, so that their scale matters for the
             intervals.
-
         confidence_level : float, default=0.95
             Of the intervals of the frequencies, in (0, 1).
-
         max_classes : int, default=12
             How many classes "classwise" shows at most. The error in the legend is that of all.
-
         name : str, default=None
             Name in the legend, for a single model.
-
         ax : matplotlib Axes, or array of Axes if class-wise, default=None
             Where to draw; None makes a figure. Call again with a display's `ax_` to add a model
             (class-wise, also with ``kind=[curve.label for curve in display.curves]``). A single Axes
             is divided into a grid if class-wise.
-
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
 
@@ -256,7 +237,6 @@ class ReliabilityDisplay:
         ----------
         ax : matplotlib Axes, or array of Axes if class-wise, default=None
             Where to draw; None makes a figure.
-
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
 

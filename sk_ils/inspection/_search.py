@@ -27,22 +27,16 @@ class SearchDisplay:
     ----------
     cells : list of SearchCell
         What is drawn.
-
     x : str
         Name of the parameter on the x-axis.
-
     y : str, default=None
         Name of the parameter on the y-axis of a heat map; None draws lines.
-
     line : str, default=None
         Name of the parameter that tells the lines apart.
-
     score_label : str, default="Score"
         What the scores are.
-
     greater_is_better : bool, default=True
         Whether the best score is the greatest.
-
     name : str, default=None
         Name of the search: title of a heat map, in the legend of lines.
 
@@ -50,16 +44,12 @@ class SearchDisplay:
     ----------
     im_ : matplotlib AxesImage or None
         The heat map.
-
     text_ : ndarray of shape (n_y, n_x) of (matplotlib Text or None), or None
         The numbers in the cells; None if they are too many, or if lines are shown.
-
     errorbar_ : list of matplotlib ErrorbarContainer or None
         The lines.
-
     ax_ : matplotlib Axes
         The axes with the picture.
-
     figure_ : matplotlib Figure
         The figure that holds it.
 
@@ -138,37 +128,28 @@ class SearchDisplay:
         ----------
         search : SmoothingSearchCV, GridSearchCV or another with `cv_results_`
             Fitted.
-
         x : str
             Searched parameter, such as ``"pipeline__smoothing__shift"``; its end, ``"shift"`` or
             ``"smoothing__shift"``, will do where it is no other parameter's end. Candidates that lack
             the parameter are left out. Numbers are sorted; values of any other type, such as names,
             are shown in the search's order, and not joined by a line.
-
         y : str, default=None
             A second one for a heat map. None draws a line: one for each value of the part that owns
             `x`, as `smoothing` owns `smoothing__epsilon`, if that has been searched over, too.
-
         metric : str, default=None
             Which metric of a search with several. None takes the one that `refit` names.
-
         where : dict of str -> object, default=None
             Show only candidates that have these values, as ``{"smoothing": "ils"}``.
-
         score_name : str, default=None
             What the scores are, for the axis. None takes the scorer's name, or "Score".
-
         negate_score : bool, default=None
             Whether to flip the sign, so that less is better. None does so for what is a loss in
             scikit-learn's terms: the name of the metric begins with "neg_", or its scorer was made
             with ``greater_is_better=False``. Any other score is shown as it is.
-
         name : str, default=None
             Name of the search, for legend or title.
-
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure. Pass a display's `ax_` to add lines.
-
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.imshow` or :meth:`matplotlib.axes.Axes.errorbar`.
 
@@ -181,7 +162,6 @@ class SearchDisplay:
         ------
         NotFittedError
             If the search has no `cv_results_`.
-
         ValueError
             If a parameter or metric is unknown or could be several, or if no candidate is left.
         """
@@ -211,7 +191,6 @@ class SearchDisplay:
         ----------
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
-
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.imshow` or :meth:`matplotlib.axes.Axes.errorbar`.
 

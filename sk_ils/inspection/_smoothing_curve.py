@@ -30,13 +30,10 @@ class SmoothingCurveDisplay:
     ----------
     true_class_proba : ndarray of shape (n_samples,)
         The teacher's probability of each instance's true class, in [0, 1].
-
     smoothing : rule
         Object with ``smoothing_factor(true_class_proba)``, such as those of `sk_ils.smoothing`.
-
     n_bins : int, default=15
         Number of bins of the histogram.
-
     name : str, default=None
         Name in the legend. None takes the rule's representation.
 
@@ -44,10 +41,8 @@ class SmoothingCurveDisplay:
     ----------
     line_ : matplotlib Line2D
         The curve.
-
     ax_ : matplotlib Axes
         The axes with the curve.
-
     figure_ : matplotlib Figure
         The figure that holds it.
 
@@ -97,13 +92,10 @@ class SmoothingCurveDisplay:
         ----------
         estimator : InstanceSmoothedClassifier or pipeline that ends in one
             Fitted, with `smoothing_`, `teacher_predict_proba` and `classes_`.
-
         X : array-like of shape (n_samples, n_features)
             Instances, as for `fit`: their training rows show what the student was taught.
-
         y : array-like of shape (n_samples,)
             Their true labels.
-
         n_bins, name, ax, **kwargs
             See :meth:`from_predictions`.
 
@@ -145,26 +137,19 @@ class SmoothingCurveDisplay:
         ----------
         y_true : array-like of shape (n_samples,)
             True labels.
-
         teacher_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
             The teacher's probabilities; conventions as in
             :func:`~sk_ils.metrics.expected_calibration_error`.
-
         smoothing : rule
             Object with ``smoothing_factor(true_class_proba)``.
-
         labels : array-like of shape (n_classes,), default=None
             The class of each column; None takes the sorted distinct values of `y_true`.
-
         n_bins : int, default=15
             Number of bins of the histogram.
-
         name : str, default=None
             Name in the legend. None takes the rule's representation.
-
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure. Pass a display's `ax_` to add another rule.
-
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
 
@@ -189,7 +174,6 @@ class SmoothingCurveDisplay:
         ----------
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
-
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
 

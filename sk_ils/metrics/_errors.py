@@ -59,7 +59,6 @@ def expected_calibration_error(
     y_true : array-like of shape (n_samples,)
         True labels: numbers, strings or booleans. Integers that number the columns from 0 are the
         fastest.
-
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
         Probabilities, as `predict_proba` returns them; float16, float32 or float64 (others become
         float64). 1-D input is the probability of the second label and is treated as the two columns
@@ -67,30 +66,24 @@ def expected_calibration_error(
         tolerance is ``sqrt(eps)`` of the input's type, as in :func:`~sklearn.metrics.log_loss`:
         3.1e-2, 3.5e-4, 1.5e-8 for the three types. Values beyond the range, but within the
         tolerance, are round-off and are clipped to [0, 1]; rows are not re-normalised.
-
     labels : array-like of shape (n_classes,), default=None
         The label of each column of `y_proba`, in the columns' order: a classifier's `classes_`.
         None takes the sorted distinct values of `y_true`, which must then be as many as the
         columns; where a class may be absent from `y_true`, pass its labels.
-
     n_bins : int, default=15
         Number of bins, 1 or more.
-
     strategy : {"uniform", "quantile"}, default="uniform"
         "uniform" makes bins of equal width. "quantile" makes bins with equal numbers of rows (equal
         weight, with `sample_weight`), as ``np.quantile(method="inverted_cdf")`` cuts them; equal
         confidences stay together, so that ties leave bins empty. This is the *adaptive* ECE.
         Bins are right-closed, (l, u], and 0 belongs to the first. The edges of uniform bins are
         ``i / n_bins`` rounded to the type of `y_proba`, so that a vote of 3 / 15 lies in bin 3.
-
     norm : {"l1", "l2", "max"}, default="l1"
         "l1" is the mean over rows of the bins' distances (the formula above), "l2" the root of the
         mean of their squares, "max" the largest distance of any bin, the *maximum calibration
         error*.
-
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights. A weight of k equals k repetitions of the row.
-
     debias : bool, default=False
         Return the debiased *squared* l2 error of [3]_ (`norm` must be "l2"): from each bin's
         squared distance the variance of its accuracy, :math:`acc_b (1 - acc_b) / (W_b - 1)`, is
@@ -171,31 +164,23 @@ def classwise_calibration_error(
     ----------
     y_true : array-like of shape (n_samples,)
         True labels; see :func:`expected_calibration_error`.
-
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
         Probabilities; see :func:`expected_calibration_error` for types, tolerances and clipping.
-
     labels : array-like of shape (n_classes,), default=None
         The label of each column; see :func:`expected_calibration_error`. A class without rows in
         `y_true` counts like any other: its frequency is 0.
-
     n_bins : int, default=15
         Number of bins of each class, 1 or more.
-
     strategy : {"uniform", "quantile"}, default="uniform"
         Bins of equal width or of equal weight (the *adaptive calibration error* of [3]_); see
         :func:`expected_calibration_error` for the edges. Quantile bins are each class's own.
-
     norm : {"l1", "l2", "max"}, default="l1"
         How each class's bins are summed up; see :func:`expected_calibration_error`.
-
     average : {"macro", "weighted"} or None, default="macro"
         "macro" is the mean of the classes' errors, "weighted" their mean by the classes' frequency
         in `y_true`, None returns them all.
-
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights. A weight of k equals k repetitions of the row.
-
     debias : bool, default=False
         Return the debiased *squared* l2 error of [2]_ (`norm` must be "l2"); see
         :func:`expected_calibration_error`. The average is clipped at 0, not the classes' estimates

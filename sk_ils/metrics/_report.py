@@ -88,10 +88,8 @@ class CalibrationReport(Mapping[str, Any]):
     ----------
     tables : dict of str -> dict of str -> Estimate
         The estimates by model and metric. The key "" alone stands for one model without a name.
-
     title : str
         First line of the representation.
-
     confidence_level : float
         Of the intervals and of the null level, in (0, 1).
     """
@@ -213,31 +211,23 @@ def calibration_report(
     ----------
     y_true : array-like of shape (n_samples,)
         True labels; see :func:`expected_calibration_error`.
-
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or dict of such
         Probabilities; see :func:`expected_calibration_error`. A dict maps the names of models to
         their probabilities for these rows; the report then contains the paired differences of all
         pairs, later less earlier.
-
     labels : array-like of shape (n_classes,), default=None
         The label of each column; see :func:`expected_calibration_error`.
-
     n_bins : int, default=15
         Number of bins of the calibration errors.
-
     strategy : {"uniform", "quantile"}, default="uniform"
         How the bins are cut; see :func:`expected_calibration_error`.
-
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights. A row counts as one observation however heavy it is: it is resampled
         with its weight.
-
     n_resamples : int, default=1000
         Number of bootstrap resamples, and of draws for the null level.
-
     confidence_level : float, default=0.95
         Level of the intervals (two-sided) and of the null level (one-sided), in (0, 1).
-
     random_state : int, RandomState instance or None, default=None
         Determines the resamples. Pass an int for reproducible output.
 

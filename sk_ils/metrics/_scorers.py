@@ -44,7 +44,6 @@ def calibration_scoring(labels: ArrayLike | None = None, n_bins: int = 15) -> di
         All classes, sorted, as in a fitted classifier's `classes_`. None takes them from each
         fold's `y_true`, and raises where a fold lacks a class; :class:`CalibrationScorer` needs no
         such list.
-
     n_bins : int, default=15
         Number of bins of the calibration errors.
 
@@ -113,10 +112,8 @@ class CalibrationScorer:
     ----------
     n_bins : int, default=15
         Number of bins of the calibration errors.
-
     strategy : {"uniform", "quantile"}, default="uniform"
         How the bins are cut; see :func:`expected_calibration_error`.
-
     norm : {"l1", "l2", "max"}, default="l1"
         How the bins' distances are summed up; see :func:`expected_calibration_error`.
 
@@ -152,13 +149,10 @@ class CalibrationScorer:
         ----------
         estimator : classifier
             Fitted, with `predict_proba` and `classes_`.
-
         X : array-like
             Whatever the estimator predicts from.
-
         y : array-like of shape (n_samples,)
             True labels.
-
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
 
