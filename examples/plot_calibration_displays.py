@@ -32,7 +32,7 @@ X, y = make_classification(
 X_train, X_test, y_train, y_test = train_test_split(X, y, train_size=2000, stratify=y, random_state=0)
 
 network = make_pipeline(StandardScaler(), InstanceSmoothedClassifier(random_state=0))
-models = {"naive Bayes": GaussianNB(), "network, ILS": network}
+models = {"naive Bayes": GaussianNB(), "network, ILS2": network}
 for clf in models.values():
     clf.fit(X_train, y_train)
 y_proba = {name: clf.predict_proba(X_test) for name, clf in models.items()}

@@ -1,4 +1,4 @@
-"""Synthetic problems whose true class probabilities are known; NumPy only, no data are loaded or fetched."""
+"""Synthetic problems with known class probabilities; NumPy only, nothing is downloaded."""
 
 from dataclasses import dataclass
 from numbers import Integral
@@ -65,6 +65,7 @@ class GaussianCircles:
         Parameters
         ----------
         X : array-like of shape (n_samples, 2)
+            Any points of the plane.
 
         Returns
         -------
@@ -77,14 +78,16 @@ class GaussianCircles:
         dense = _log_density(points, self.dense_centers, self.dense_std) + np.log(self.dense_share)
         sparse = _log_density(points, self.sparse_centers, self.sparse_std) + np.log1p(-self.dense_share)
         log_density = np.logaddexp(dense, sparse)
-        proba = np.exp(log_density - log_density.max(axis=1, keepdims=True))
-        return proba / proba.sum(axis=1, keepdims=True)
+        proba: NDArray[np.float64] = np.exp(log_density - log_density.max(axis=1, keepdims=True))
+        proba /= proba.sum(axis=1, keepdims=True)
+        return proba
 
 
 def _log_density(points: NDArray[np.float64], centers: tuple[Point, ...], std: float) -> NDArray[np.float64]:
-    """Return the log-density (point, class) of circles, without the factor of 2 pi that they share."""
+    """Return the log-density of each circle, shape (n_samples, n_classes), without -ln(2 pi)."""
     difference = points[:, None, :] - np.asarray(centers, dtype=np.float64)
-    return -(difference**2).sum(axis=2) / (2 * std**2) - 2 * np.log(std)
+    log_density: NDArray[np.float64] = -(difference**2).sum(axis=2) / (2 * std**2) - 2 * np.log(std)
+    return log_density
 
 
 # A reconstruction: see make_gaussian_circles.
@@ -101,20 +104,21 @@ def make_gaussian_circles(
 ) -> Bunch:
     """Draw from three overlapping classes in the plane, with their true probabilities.
 
-    The synthetic problem of [1]_, appendix A. Its centres are not published. Ours are a reconstruction: out
-    of many that were searched, those on which the Bayes-optimal classifier and a plain network in the paper's
-    protocol come closest to the paper's Table V (``benchmarks/paper/gaussian_circles_search.py``; its result,
-    with what was compared, is in ``benchmarks/results``). No smoothed network had a say in the choice.
+    The synthetic problem of [1]_, appendix A. Its centres are not published. Ours are a
+    reconstruction: of many that were tried, those on which the Bayes-optimal classifier and a plain
+    network, trained as in the paper, come closest to the paper's Table V
+    (``benchmarks/paper/gaussian_circles_search.py``; its result and what was compared are in
+    ``benchmarks/results``). No network with smoothed labels was used for the choice.
 
     Parameters
     ----------
     n_per_class : int, default=50
-        Rows of each class, of which round(dense_share * n_per_class) are from its dense circle; the paper's
-        dense_share is 0.8.
+        Samples of each class, of which round(dense_share * n_per_class) are from its dense circle;
+        the paper's dense_share is 0.8.
     circles : GaussianCircles, default=None
         The classes; None is the reconstruction of the paper's.
     random_state : int, RandomState instance or None, default=None
-        Draws the points and the order of rows.
+        Draws the points and the order of the samples.
 
     Returns
     -------
@@ -126,16 +130,16 @@ def make_gaussian_circles(
         y : int64 ndarray of shape (n_samples,)
             Classes from 0 to n_classes - 1, equally many of each.
         dense : bool ndarray of shape (n_samples,)
-            Whether a row is from the dense circle of its class.
+            Whether a sample is from the dense circle of its class.
         posterior : ndarray of shape (n_samples, n_classes)
             True probabilities of the classes; rows sum to 1.
         circles : GaussianCircles
-            What the rows were drawn from; its ``posterior`` takes any other points.
+            What the samples were drawn from; its ``posterior`` takes any other points.
 
     References
     ----------
-    .. [1] M. Maher and M. Kull, "Instance-based Label Smoothing For Better Calibrated Classification
-       Networks", ICMLA 2021, arXiv:2110.05355.
+    .. [1] M. Maher and M. Kull, "Instance-based Label Smoothing For Better Calibrated
+       Classification Networks", ICMLA 2021, arXiv:2110.05355.
 
     Examples
     --------

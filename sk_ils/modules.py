@@ -14,9 +14,9 @@ class MLP(nn.Module):
     Parameters
     ----------
     n_features_in : int
-        Number of input values per row; inputs with more than two dimensions are flattened.
+        Number of input values per sample; inputs with more than two dimensions are flattened.
     n_classes : int
-        Number of classes, K.
+        Number of classes.
     hidden_sizes : sequence of int, default=(128, 128)
         Units of each hidden layer; empty for a linear model.
 
@@ -36,5 +36,6 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], n_classes))
 
     def forward(self, X: Tensor) -> Tensor:
-        """Return logits (n, K) for inputs (n, ...)."""
-        return self.layers(X)
+        """Return logits of shape (n_samples, n_classes) for inputs of shape (n_samples, ...)."""
+        logits: Tensor = self.layers(X)
+        return logits

@@ -1,23 +1,27 @@
 r"""Smoothing rules: (labels, logits) -> soft targets; no training, no data handling.
 
-A rule is a small object that holds hyper-parameters and calls pure functions of this module. It says for
-each instance how much probability leaves the true class (the *smoothing factor*) and onto which classes it
-goes. In every instance-based rule the target is
+A rule (:class:`Rule`) is a small object that holds hyper-parameters and calls pure functions of
+this module. It decides for each sample how much probability leaves the true class (the *smoothing
+factor*) and onto which classes it goes. In every instance-based rule the target is
 
 .. math:: q_k = (1 - \epsilon_i) 1[k = t] + \epsilon_i s_k 1[k \ne t],
 
-with the true class ``t``, the instance's smoothing factor ``epsilon_i`` and a distribution ``s`` over the
-wrong classes that sums to 1, so that the true class keeps exactly ``1 - epsilon_i``.
+with the true class ``t``, the sample's smoothing factor ``epsilon_i`` and a distribution ``s`` over
+the wrong classes that sums to 1, so that the true class keeps exactly ``1 - epsilon_i``.
 
-The logits that a rule receives are the teacher's logits divided by the teacher's own temperature ``T_cal``
-(see :class:`sk_ils.InstanceSmoothedClassifier`), so that a rule's parameters mean the same for any teacher.
-One rule, :class:`SoftBootstrap`, reads the student's own logits instead, as they are.
+The logits that a rule receives are the teacher's logits divided by the teacher's own temperature
+``T_cal`` (see :class:`sk_ils.InstanceSmoothedClassifier`), so that a rule's parameters mean the
+same for any teacher. One rule, :class:`SoftBootstrap`, reads the student's own raw logits instead.
+
+In the formulas below, ``z`` are the logits of a sample, ``p`` its probabilities, ``T`` is a
+temperature, ``K`` the number of classes and ``k`` runs over the classes.
 
 References
 ----------
-.. [1] M. Maher and M. Kull, "Instance-based Label Smoothing For Better Calibrated Classification Networks",
-   ICMLA 2021, arXiv:2110.05355.
-.. [2] C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7.
+.. [1] M. Maher and M. Kull, "Instance-based Label Smoothing For Better Calibrated Classification
+   Networks", ICMLA 2021, arXiv:2110.05355.
+.. [2] C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016,
+   section 7.
 .. [3] G. Hinton, O. Vinyals and J. Dean, "Distilling the Knowledge in a Neural Network", 2015,
    arXiv:1503.02531.
 .. [4] T. Furlanello et al., "Born-Again Neural Networks", ICML 2018, arXiv:1805.04770.
@@ -29,7 +33,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from difflib import get_close_matches
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -44,6 +48,7 @@ __all__ = [
     "ILS1",
     "ILS2",
     "NoSmoothing",
+    "Rule",
     "SelfDistillation",
     "SmoothingRule",
     "SoftBootstrap",
@@ -62,13 +67,14 @@ def true_class_probability(logits: Tensor, y: Tensor) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor of shape (n, K)
-    y : int64 Tensor of shape (n,)
-        Class indices in [0, K).
+    logits : Tensor of shape (n_samples, n_classes)
+        A network's raw outputs.
+    y : int64 Tensor of shape (n_samples,)
+        True classes, as indices from 0 to n_classes - 1.
 
     Returns
     -------
-    Tensor of shape (n,)
+    Tensor of shape (n_samples,)
         Probabilities in [0, 1].
     """
     return torch.softmax(logits, dim=1).gather(1, y[:, None]).squeeze(1)
@@ -81,20 +87,25 @@ def quadratic_smoothing_factor(
 
     .. math:: \epsilon_i = \min(P_2 (p_t - P_1)^2, \epsilon_{max})
 
-    This is Eq. 3 of [1]_ in the module's references, *reconstructed* from the paper's appendix (its Fig. 6 is
-    fitted by P1 = 0.81, P2 = 2.1 with a cap of 0.2): the paper's body gives neither the clip nor its value.
+    This is Eq. 3 of [1]_ in the module's references, *reconstructed* from the paper's appendix: P1
+    = 0.81 and P2 = 2.1 with an upper limit of 0.2 fit its Fig. 6. The paper's body gives neither
+    the limit nor its value.
 
     Parameters
     ----------
     true_class_proba : Tensor
         The teacher's probability of the true class, p_t, in [0, 1].
-    shift, curvature, max_epsilon : float
-        P1 in [0, 1], P2 in [0, inf), epsilon_max in [0, 1).
+    shift : float
+        P1, the true-class probability that is not smoothed, in [0, 1].
+    curvature : float
+        P2, coefficient of the quadratic term, in [0, inf).
+    max_epsilon : float
+        Largest smoothing factor, in [0, 1).
 
     Returns
     -------
     Tensor
-        Of true_class_proba's shape, in [0, max_epsilon].
+        Smoothing factors in [0, max_epsilon], of the same shape as `true_class_proba`.
     """
     return (curvature * (true_class_proba - shift) ** 2).clamp(max=max_epsilon)
 
@@ -102,41 +113,45 @@ def quadratic_smoothing_factor(
 def wrong_class_share(logits: Tensor, y: Tensor, *, temperature: float = 1.0) -> Tensor:
     r"""Return the softmax of logits / temperature over the wrong classes only.
 
-    Equal to :math:`p_k / (1 - p_t)`, the authors' form of ILS2 and ILS in [1]_, without the 0 / 0 of a
-    teacher that is certain of the true class: the true class is masked out before the softmax.
+    At temperature 1 it equals :math:`p_k / (1 - p_t)`, the form of ILS2 and ILS in [1]_. The true
+    class is masked out before the softmax, so that a teacher that is certain of the true class does
+    not lead to 0 / 0.
 
     Parameters
     ----------
-    logits : Tensor of shape (n, K)
-    y : int64 Tensor of shape (n,)
+    logits : Tensor of shape (n_samples, n_classes)
+        The teacher's logits.
+    y : int64 Tensor of shape (n_samples,)
+        True classes, as indices from 0 to n_classes - 1.
     temperature : float, default=1.0
-        In (0, inf). Large values approach the uniform share 1 / (K - 1).
+        In (0, inf). Large values approach the uniform share 1 / (n_classes - 1).
 
     Returns
     -------
-    Tensor of shape (n, K)
+    Tensor of shape (n_samples, n_classes)
         Rows sum to 1; exactly 0 at the true class.
     """
     wrong = logits.scatter(1, y[:, None], -torch.inf)
-    # Shift before the division: the largest entry becomes 0, so that no temperature can overflow it.
+    # Shift before the division: the largest entry becomes 0, which overflows at no temperature.
     wrong = wrong - wrong.amax(dim=1, keepdim=True)
     return torch.softmax(wrong / temperature, dim=1)
 
 
 def smoothed_targets(y: Tensor, smoothing_factor: Tensor, share: Tensor) -> Tensor:
-    """Return targets with ``1 - smoothing_factor`` on the true class and the rest shared out.
+    """Return targets that move ``smoothing_factor`` from the true class onto the wrong classes.
 
     Parameters
     ----------
-    y : int64 Tensor of shape (n,)
-    smoothing_factor : Tensor of shape (n,)
-        epsilon_i in [0, 1).
-    share : Tensor of shape (n, K)
-        Rows sum to 1, 0 at the true class.
+    y : int64 Tensor of shape (n_samples,)
+        True classes, as indices from 0 to n_classes - 1.
+    smoothing_factor : Tensor of shape (n_samples,)
+        epsilon_i, the probability that leaves the true class, in [0, 1).
+    share : Tensor of shape (n_samples, n_classes)
+        How that probability is divided among the classes. Rows sum to 1; 0 at the true class.
 
     Returns
     -------
-    Tensor of shape (n, K)
+    Tensor of shape (n_samples, n_classes)
         Rows sum to 1.
     """
     targets = smoothing_factor[:, None] * share
@@ -150,17 +165,18 @@ def mixed_targets(y: Tensor, logits: Tensor, *, weight: float, temperature: floa
 
     Parameters
     ----------
-    y : int64 Tensor of shape (n,)
-    logits : Tensor of shape (n, K)
+    y : int64 Tensor of shape (n_samples,)
+        True classes, as indices from 0 to n_classes - 1.
+    logits : Tensor of shape (n_samples, n_classes)
         z; gradients flow through it.
     weight : float
-        w, the output's part, in [0, 1].
+        w, the weight of the output in the mixture, in [0, 1].
     temperature : float, default=1.0
-        T in (0, inf).
+        T, in (0, inf).
 
     Returns
     -------
-    Tensor of shape (n, K)
+    Tensor of shape (n_samples, n_classes)
         Rows sum to 1.
     """
     shifted = logits - logits.amax(dim=1, keepdim=True).detach()  # as in wrong_class_share
@@ -173,24 +189,117 @@ def _uniform_share(logits: Tensor, y: Tensor) -> Tensor:
     return share.scatter(1, y[:, None], 0.0)
 
 
-class SmoothingRule(BaseEstimator):
-    """Base of the rules: checks and the NumPy shell round one pure torch function.
+class Rule(Protocol):
+    """What a smoothing rule must have; a user's own rule needs nothing else, and no base class.
 
-    A user's own rule need not inherit from it: any object with ``targets`` and ``smoothing_factor`` (NumPy
-    in and out) and ``needs_teacher`` will do; ``needs_student`` counts as False where it is missing.
+    Two things are optional. A rule whose attribute ``needs_student`` is True reads the student's
+    logits in every batch instead of the teacher's; without the attribute a rule does not. And
+    ``get_params`` and ``set_params`` make ``smoothing__...`` parameters work: inherit from
+    :class:`~sklearn.base.BaseEstimator` for them. An object without them is copied by
+    :func:`copy.deepcopy` in each fit.
+
+    See Also
+    --------
+    SmoothingRule : Base class of this module's rules, which are written in torch.
+
+    Examples
+    --------
+    A rule that gives every wrong class the same probability:
+
+    >>> class Uniform:
+    ...     needs_teacher = False
+    ...
+    ...     def targets(self, y, teacher_logits, student_logits=None):
+    ...         logits = student_logits if teacher_logits is None else teacher_logits
+    ...         targets = np.full(logits.shape, 0.1 / (logits.shape[1] - 1))
+    ...         targets[np.arange(len(y)), y] = 0.9
+    ...         return targets
+    ...
+    ...     def smoothing_factor(self, true_class_proba):
+    ...         return np.full(np.shape(true_class_proba), 0.1)
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_ils import InstanceSmoothedClassifier
+    >>> clf = InstanceSmoothedClassifier(smoothing=Uniform(), max_epochs=2)
+    >>> clf.fit(*load_iris(return_X_y=True)).teacher_ is None
+    True
     """
 
-    #: Whether the rule reads the teacher's logits; without need, no teacher is fitted.
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether the rule reads the teacher's logits; if not, no teacher is fitted for it."""
+
+    def targets(
+        self,
+        y: NDArray[np.int64],
+        teacher_logits: NDArray[np.floating] | None,
+        student_logits: NDArray[np.floating] | None = None,
+    ) -> NDArray[np.floating]:
+        """Return the soft target of each sample.
+
+        The two arrays of logits may be passed by keyword.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples,)
+            True classes, as indices from 0 to n_classes - 1.
+        teacher_logits : ndarray of shape (n_samples, n_classes) or None
+            The teacher's logits, divided by its temperature; None if the rule needs no teacher.
+        student_logits : ndarray of shape (n_samples, n_classes), default=None
+            The student's own raw logits, if the rule needs the student. A rule that needs neither
+            gets an array here whose values mean nothing, for its shape and type.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Rows are probability vectors.
+        """
+
+    def smoothing_factor(self, true_class_proba: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return the smoothing factor for given probabilities of the true class.
+
+        Training does not ask for it; :class:`sk_ils.inspection.SmoothingCurveDisplay` draws it.
+
+        Parameters
+        ----------
+        true_class_proba : ndarray
+            Probabilities p_t in [0, 1], the teacher's, or the student's if the rule needs the
+            student.
+
+        Returns
+        -------
+        ndarray
+            Smoothing factors epsilon_i in [0, 1], of the same shape.
+        """
+
+
+class SmoothingRule(BaseEstimator):  # type: ignore[misc, unused-ignore]  # scikit-learn has no types
+    """Base of this module's rules: checks, and NumPy in and out round one pure torch function.
+
+    A user's own rule need not inherit from it: see :class:`Rule`.
+    """
+
+    #: Whether the rule reads the teacher's logits; if not, no teacher is fitted.
     needs_teacher: ClassVar[bool] = True
-    #: Whether the rule reads the student's logits, not the teacher's, and so is asked in every batch.
+    #: Whether the rule reads the student's logits instead, and so is called in every batch.
     needs_student: ClassVar[bool] = False
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
 
     @abstractmethod
     def torch_targets(self, y: Tensor, logits: Tensor) -> Tensor:
-        """Return the soft targets (n, K) for class indices y (n,) and logits (n, K), unchecked.
+        """Return the soft target of each sample, without checking the input.
 
-        The logits are the teacher's, or the student's with their gradient if the rule needs the student.
+        Parameters
+        ----------
+        y : int64 Tensor of shape (n_samples,)
+            True classes, as indices from 0 to n_classes - 1.
+        logits : Tensor of shape (n_samples, n_classes)
+            The teacher's logits, or the student's with their gradient if the rule needs the
+            student.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_classes)
+            Rows are probability vectors.
         """
 
     @abstractmethod
@@ -208,28 +317,29 @@ class SmoothingRule(BaseEstimator):
         teacher_logits: ArrayLike | None,
         student_logits: ArrayLike | None = None,
     ) -> NDArray[np.floating]:
-        """Return the soft target of each instance.
+        """Return the soft target of each sample.
 
         Parameters
         ----------
-        y : array-like of shape (n,)
-            True classes as integer indices in [0, K).
-        teacher_logits : array-like of shape (n, K) or None
-            The teacher's logits, divided by its temperature. May be None for rules without a teacher.
-        student_logits : array-like of shape (n, K), default=None
-            The student's own raw logits. A rule that needs the student reads them; others read only their
-            shape and type, and only where teacher_logits is None.
+        y : array-like of shape (n_samples,)
+            True classes, as integer indices from 0 to n_classes - 1.
+        teacher_logits : array-like of shape (n_samples, n_classes) or None
+            The teacher's logits, divided by its temperature. May be None if the rule needs no
+            teacher.
+        student_logits : array-like of shape (n_samples, n_classes), default=None
+            The student's own raw logits. A rule that needs the student reads them. Other rules
+            read their shape and type only, if `teacher_logits` is None.
 
         Returns
         -------
-        ndarray of shape (n, K)
+        ndarray of shape (n_samples, n_classes)
             Rows are probability vectors, in the float type of the logits.
 
         Raises
         ------
         ValueError
-            If the logits that the rule needs are None, or both are, or if shapes, labels or values are not as
-            described.
+            If the logits that the rule needs are None, if both are None, or if shapes, labels or
+            values are not as described.
         InvalidParameterError
             If a parameter of the rule is outside its range.
         """
@@ -248,12 +358,13 @@ class SmoothingRule(BaseEstimator):
         Parameters
         ----------
         true_class_proba : array-like
-            Probabilities p_t in [0, 1], the teacher's, or the student's if the rule needs the student.
+            Probabilities p_t in [0, 1], the teacher's, or the student's if the rule needs the
+            student.
 
         Returns
         -------
         ndarray
-            epsilon_i in [0, 1], of the same shape.
+            Smoothing factors epsilon_i in [0, 1], of the same shape.
         """
         self.check_parameters()
         proba = np.asarray(true_class_proba)
@@ -264,17 +375,19 @@ class SmoothingRule(BaseEstimator):
 
 
 def _checked(y: ArrayLike, logits: ArrayLike | None) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
-    """Return labels as int64 and logits as a writable float array, or say what is wrong with them."""
+    """Return labels as int64 and logits as a writable float array; raise ValueError if unfit."""
     if logits is None:
         raise ValueError(
-            "teacher_logits and student_logits are both None: one must be given, the number of classes and "
-            "the float type come from it."
+            "teacher_logits and student_logits are both None: pass one of them, since the number of classes "
+            "and the float type are taken from it."
         )
     scores = np.array(logits)  # a copy: torch refuses read-only arrays
     if not np.issubdtype(scores.dtype, np.floating):
         scores = scores.astype(np.float64)
     if scores.ndim != 2 or scores.shape[1] < 2:
-        raise ValueError(f"Expected logits of shape (n, K) with K >= 2, got {scores.shape}.")
+        raise ValueError(
+            f"Expected logits of shape (n_samples, n_classes) with n_classes >= 2, got {scores.shape}."
+        )
     if not np.isfinite(scores).all():
         raise ValueError("The logits hold NaN or infinity; floor probabilities before taking the log.")
     labels = np.asarray(y)
@@ -303,7 +416,7 @@ class NoSmoothing(SmoothingRule):
     needs_teacher = False
 
     def torch_targets(self, y: Tensor, logits: Tensor) -> Tensor:
-        """Return one-hot rows (n, K)."""
+        """Return one-hot targets of shape (n_samples, n_classes)."""
         return torch.zeros_like(logits).scatter(1, y[:, None], 1.0)
 
     def _smoothing_factor(self, true_class_proba: Tensor) -> Tensor:
@@ -311,12 +424,12 @@ class NoSmoothing(SmoothingRule):
 
 
 class UniformSmoothing(SmoothingRule):
-    r"""Label smoothing with one constant for every instance and class ("LS").
+    r"""Label smoothing with one constant for every sample and class ("LS").
 
     .. math:: q_k = (1 - \epsilon) 1[k = t] + \epsilon / K
 
-    The usual form (Szegedy et al. 2016, section 7): the true class gets its share of epsilon back and keeps
-    1 - epsilon + epsilon / K.
+    The usual form (Szegedy et al. 2016, section 7): epsilon is spread over all K classes, the true
+    one included, which keeps 1 - epsilon + epsilon / K.
 
     Parameters
     ----------
@@ -336,7 +449,7 @@ class UniformSmoothing(SmoothingRule):
         self.epsilon = epsilon
 
     def torch_targets(self, y: Tensor, logits: Tensor) -> Tensor:
-        """Return uniformly smoothed rows (n, K)."""
+        """Return uniformly smoothed targets of shape (n_samples, n_classes)."""
         other = self.epsilon / logits.shape[1]
         targets = torch.full_like(logits, other)
         return targets.scatter(1, y[:, None], 1 - self.epsilon + other)
@@ -348,9 +461,10 @@ class UniformSmoothing(SmoothingRule):
 class ILS1(SmoothingRule):
     r"""Instance-based smoothing of the true class, uniform over the wrong classes.
 
-    The smoothing factor is that of :func:`quadratic_smoothing_factor`, the share 1 / (K - 1): an instance on
-    which the teacher is as sure as ``shift`` keeps its hard label, one on which it is less (or more) sure is
-    smoothed. Source: Maher and Kull 2021, Eq. 3 as reconstructed from their appendix.
+    The smoothing factor is that of :func:`quadratic_smoothing_factor`. Each of the K classes but
+    the true one gets the share 1 / (K - 1) of it. A sample whose true class has the teacher's
+    probability ``shift`` keeps its hard label; with a lower or a higher one it is smoothed. Source:
+    Maher and Kull 2021, Eq. 3 as reconstructed from their appendix.
 
     Parameters
     ----------
@@ -379,7 +493,7 @@ class ILS1(SmoothingRule):
         self.max_epsilon = max_epsilon
 
     def torch_targets(self, y: Tensor, logits: Tensor) -> Tensor:
-        """Return smoothed rows (n, K)."""
+        """Return smoothed targets of shape (n_samples, n_classes)."""
         epsilon = self._smoothing_factor(true_class_probability(logits, y))
         return smoothed_targets(y, epsilon, self._share(logits, y))
 
@@ -396,18 +510,20 @@ class ILS1(SmoothingRule):
 
 
 class ILS2(SmoothingRule):
-    """A constant smoothing factor, shared out as the teacher sees the wrong classes.
+    """A constant smoothing factor, divided among the wrong classes by the teacher's probabilities.
 
-    The share is that of :func:`wrong_class_share`. Source: the code of Maher and Kull 2021. The paper's
-    temperature applies to raw teacher logits, ours to logits already divided by the teacher's T_cal:
-    T_paper = T * T_cal. The defaults were chosen on real tables (``docs/results.md``).
+    The share is that of :func:`wrong_class_share`. Source: the code of Maher and Kull 2021. The
+    paper's temperature applies to raw teacher logits, ours to logits already divided by the
+    teacher's own temperature T_cal: T_paper = T * T_cal. The defaults were chosen on real tables
+    (``docs/results.md``).
 
     Parameters
     ----------
     epsilon : float, default=0.1
         Smoothing factor in [0, 1).
     temperature : float, default=3.0
-        Softens (> 1) or sharpens (< 1) the teacher's view of the wrong classes, in (0, inf).
+        Softens (> 1) or sharpens (< 1) the teacher's probabilities of the wrong classes, in
+        (0, inf).
 
     Examples
     --------
@@ -425,7 +541,7 @@ class ILS2(SmoothingRule):
         self.temperature = temperature
 
     def torch_targets(self, y: Tensor, logits: Tensor) -> Tensor:
-        """Return smoothed rows (n, K)."""
+        """Return smoothed targets of shape (n_samples, n_classes)."""
         epsilon = logits.new_full((len(logits),), self.epsilon)
         return smoothed_targets(y, epsilon, wrong_class_share(logits, y, temperature=self.temperature))
 
@@ -447,7 +563,8 @@ class ILS(ILS1):
     max_epsilon : float, default=0.2
         Largest smoothing factor, in [0, 1).
     temperature : float, default=1.0
-        Softens (> 1) or sharpens (< 1) the teacher's view of the wrong classes, in (0, inf).
+        Softens (> 1) or sharpens (< 1) the teacher's probabilities of the wrong classes, in
+        (0, inf).
 
     Examples
     --------
@@ -481,25 +598,26 @@ class SelfDistillation(SmoothingRule):
 
     .. math:: q_k = (1 - w) 1[k = t] + w \, \mathrm{softmax}(z / T)_k
 
-    Sources: Hinton et al. 2015 for the softened output; Furlanello et al. 2018 for a teacher of the student's
-    own architecture ("born again"). Unlike Hinton et al., who soften the student by the same T and weigh that
-    term by T squared, the student's output is compared as it is, so that its probabilities mean something
-    without T.
+    Sources: Hinton et al. 2015 for the softened output; Furlanello et al. 2018 for a teacher of the
+    student's own architecture ("born again"). Hinton et al. soften the student's output, too, by
+    the same temperature T, and multiply that term of the loss by T squared. Here the student's
+    output is not softened, so that its probabilities can be used without T.
 
     Parameters
     ----------
     weight : float, default=0.5
-        w, the part of the teacher's output in the target, in [0, 1]. 0 trains on hard labels, 1 on the
-        teacher's output alone.
+        w, the weight of the teacher's output in the target, in [0, 1]. 0 trains on hard labels, 1
+        on the teacher's output alone.
     temperature : float, default=1.0
-        T, softens (> 1) or sharpens (< 1) the teacher's output, in (0, inf). It comes on top of the teacher's
-        own: T_paper = T * T_cal.
+        T, softens (> 1) or sharpens (< 1) the teacher's output, in (0, inf). It multiplies the
+        teacher's own temperature T_cal: T_paper = T * T_cal.
 
     Notes
     -----
-    The smoothing factor is what leaves the true class, :math:`w (1 - \mathrm{softmax}(z / T)_t)`. At T = 1 it
-    is :math:`w (1 - p_t)`. At any other T it depends on all logits, not on p_t alone, so that
-    ``smoothing_factor`` raises a ValueError; take ``1 - targets(y, logits)[range(n), y]``.
+    The smoothing factor is what leaves the true class, :math:`w (1 - \mathrm{softmax}(z / T)_t)`.
+    At T = 1 it is :math:`w (1 - p_t)`. At any other T it depends on all logits, not on p_t alone,
+    so that ``smoothing_factor`` raises a ValueError; take
+    ``1 - targets(y, logits)[np.arange(len(y)), y]`` instead.
 
     Examples
     --------
@@ -517,7 +635,7 @@ class SelfDistillation(SmoothingRule):
         self.temperature = temperature
 
     def torch_targets(self, y: Tensor, logits: Tensor) -> Tensor:
-        """Return mixed rows (n, K)."""
+        """Return mixed targets of shape (n_samples, n_classes)."""
         return mixed_targets(y, logits, weight=self.weight, temperature=self.temperature)
 
     def _smoothing_factor(self, true_class_proba: Tensor) -> Tensor:
@@ -535,18 +653,18 @@ class SoftBootstrap(SmoothingRule):
 
     .. math:: q_k = \beta 1[k = t] + (1 - \beta) \, \mathrm{softmax}(z)_k
 
-    with the student's raw logits z, so that targets change in every step. Source: Reed et al. 2014, Eq. 6,
-    :math:`L = -\sum_k (\beta 1[k = t] + (1 - \beta) p_k) \ln p_k` with the student's prediction p. Gradients
-    flow through the p inside the target, too: the authors call L softmax regression with minimum entropy
-    regularisation, and only then is it (beta times the cross-entropy plus 1 - beta times the entropy of p).
-    Implementations that stop the gradient in the target are another method. The paper's own text was not at
-    hand; equation and default follow a public notebook about it (github.com/vfdev-5/BootstrappingLoss), in
-    which the gradient flows, too.
+    with the student's raw logits z, so that targets change in every step. Source: Reed et al. 2014,
+    Eq. 6, :math:`L = -\sum_k (\beta 1[k = t] + (1 - \beta) p_k) \ln p_k` with the student's
+    prediction p. Gradients also flow through the p inside the target. The authors call L softmax
+    regression with minimum entropy regularisation: beta times the cross-entropy plus 1 - beta times
+    the entropy of p. It is that only if the gradient flows; implementations that stop it in the
+    target are another method. The paper's own text was not at hand; equation and default follow a
+    public notebook about it (github.com/vfdev-5/BootstrappingLoss), in which the gradient flows.
 
     Parameters
     ----------
     beta : float, default=0.95
-        The label's part in the target, in (0, 1]. 1 trains on hard labels.
+        The weight of the label in the target, in (0, 1]. 1 trains on hard labels.
 
     Examples
     --------
@@ -562,7 +680,7 @@ class SoftBootstrap(SmoothingRule):
         self.beta = beta
 
     def torch_targets(self, y: Tensor, logits: Tensor) -> Tensor:
-        """Return mixed rows (n, K) for the student's logits, whose gradient flows on."""
+        """Return mixed targets for the student's logits; the gradient flows through them."""
         return mixed_targets(y, logits, weight=1 - self.beta)
 
     def _smoothing_factor(self, true_class_proba: Tensor) -> Tensor:
@@ -581,39 +699,40 @@ _RULES: dict[str, Callable[[], SmoothingRule]] = {
 }
 
 
-def needs_student(rule: Any) -> bool:
-    """Return whether a rule reads the student's own logits; rules without a word about it do not.
+def needs_student(rule: Rule) -> bool:
+    """Return whether a rule reads the student's own logits.
 
     Parameters
     ----------
-    rule : rule
+    rule : Rule
         Of this module or a user's own.
 
     Returns
     -------
     bool
+        The rule's attribute ``needs_student``, or False if it has none.
     """
     return bool(getattr(rule, "needs_student", False))
 
 
-def resolve_rule(smoothing: Any) -> Any:
-    """Return an unshared rule object for a name or an instance.
+def resolve_rule(smoothing: str | Rule) -> Rule:
+    """Return a new rule object for a name or an instance.
 
     Parameters
     ----------
-    smoothing : {"none", "uniform", "ils1", "ils2", "ils", "distillation", "bootstrap"} or rule
+    smoothing : {"none", "uniform", "ils1", "ils2", "ils", "distillation", "bootstrap"} or Rule
         A name stands for the rule with its default parameters.
 
     Returns
     -------
-    rule
-        A new object; an instance is cloned.
+    Rule
+        Never the object that was passed: an instance is cloned.
 
     Raises
     ------
     InvalidParameterError
-        For an unknown name (the nearest known one is suggested) or an object that is no rule, or one that
-        needs the logits of both the teacher and the student.
+        For an unknown name (the error suggests the nearest known one), for an object that is no
+        rule, and for a rule that needs the logits of both the teacher and the student.
 
     Examples
     --------
@@ -636,7 +755,8 @@ def resolve_rule(smoothing: Any) -> Any:
         )
     if smoothing.needs_teacher and needs_student(smoothing):
         raise InvalidParameterError(
-            f"A rule reads the teacher's logits or the student's: {smoothing!r} has both needs_teacher and "
-            "needs_student."
+            f"A rule reads either the teacher's logits or the student's, but {smoothing!r} has both "
+            "needs_teacher and needs_student."
         )
-    return clone(smoothing, safe=False)
+    rule: Rule = clone(smoothing, safe=False)
+    return rule

@@ -2,8 +2,8 @@ r"""Temperature scaling: one number that turns logits into calibrated probabilit
 
 References
 ----------
-.. [1] C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017,
-   section 4.2.
+.. [1] C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural Networks",
+   ICML 2017, section 4.2.
 """
 
 import math
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["fit_temperature", "log_softmax", "softmax"]
 
-# ln T is searched between these; the prior keeps the minimum far inside on any data.
+# Bounds of the search for ln T; the prior keeps the minimum far from both on any data.
 _LOG_BOUNDS = (math.log(1e-4), math.log(1e5))
 _GRID_STEPS = 18
 _PRIOR_WEIGHT = 2.0
@@ -25,13 +25,14 @@ def log_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float
 
     Parameters
     ----------
-    logits : array-like of shape (n, K)
+    logits : array-like of shape (n_samples, n_classes)
+        A network's raw outputs.
     temperature : float, default=1.0
         In (0, inf).
 
     Returns
     -------
-    ndarray of shape (n, K)
+    ndarray of shape (n_samples, n_classes)
         Log-probabilities in nats, at most 0.
 
     Examples
@@ -40,7 +41,8 @@ def log_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float
     array([[-0.6931, -0.6931]])
     """
     scaled = _below_zero(logits) / temperature
-    return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+    scaled -= np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+    return scaled
 
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
@@ -48,13 +50,14 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    logits : array-like of shape (n, K)
+    logits : array-like of shape (n_samples, n_classes)
+        A network's raw outputs.
     temperature : float, default=1.0
         In (0, inf).
 
     Returns
     -------
-    ndarray of shape (n, K)
+    ndarray of shape (n_samples, n_classes)
         Rows sum to 1.
 
     Examples
@@ -70,7 +73,7 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
 
 
 def _below_zero(logits: ArrayLike) -> NDArray[np.float64]:
-    """Return a float64 copy with every row shifted to a maximum of 0, so that exp cannot overflow."""
+    """Return a float64 copy, each row shifted to a maximum of 0 so that exp cannot overflow."""
     shifted = np.array(logits, dtype=np.float64)
     shifted -= shifted.max(axis=1, keepdims=True)
     return shifted
@@ -81,27 +84,30 @@ def fit_temperature(logits: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | 
 
     .. math:: T = \arg\min_T \sum_i w_i \, (-\ln \mathrm{softmax}(z_i / T)_{y_i}) + 2 (\ln T)^2
 
-    This is temperature scaling ([1]_ in the module's references) as a maximum a posteriori estimate: ln T
-    has a normal prior with standard deviation 1/2. On many rows the prior does not matter; on a small
-    hold-out without an error the maximum-likelihood T is 0, and the prior keeps it at a sensible value.
+    with the logits :math:`z_i` and the weight :math:`w_i` of sample i. This is temperature scaling
+    ([1]_ in the module's references) as a maximum a posteriori estimate: ln T has a normal prior
+    with standard deviation 1/2. With many samples the prior does not matter. On a small hold-out
+    that is classified without an error the maximum-likelihood T is 0; the prior keeps T at a
+    sensible value.
 
     Parameters
     ----------
-    logits : array-like of shape (n, K)
-        Of rows that the network was not trained on.
-    y : array-like of shape (n,)
-        Class indices in [0, K).
-    sample_weight : array-like of shape (n,), default=None
-        Non-negative; a weight of 2 counts as two rows.
+    logits : array-like of shape (n_samples, n_classes)
+        Logits of samples that the network was not trained on.
+    y : array-like of shape (n_samples,)
+        True classes, as indices from 0 to n_classes - 1.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Non-negative weights; a weight of 2 counts as two samples.
 
     Returns
     -------
     float
-        In [1e-4, 1e5]; 1 for no rows.
+        T, in [1e-4, 1e5]; 1 if there are no samples.
 
     Examples
     --------
-    A network that gives log-odds 4 to every row and is right on three quarters of them should say ln 3:
+    The network gives log-odds 4 to every sample, but is right on three quarters of them, so that
+    the log-odds should be ln 3:
 
     >>> logits = np.tile([[0.0, 4.0]], (1000, 1))
     >>> y = np.arange(1000) % 4 > 0
@@ -118,8 +124,8 @@ def fit_temperature(logits: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | 
         nll = np.log(np.exp(shifted * inverse).sum(axis=1)) - true * inverse
         return float(weights @ nll) + _PRIOR_WEIGHT * log_temperature**2
 
-    # The negative log-likelihood is convex in 1 / T, but with the prior the sum need not have one minimum:
-    # a grid finds the right valley, golden sections its bottom.
+    # The negative log-likelihood is convex in 1 / T, but together with the prior the cost may have
+    # several minima: a grid finds the valley of the lowest, golden-section search its bottom.
     grid = np.linspace(*_LOG_BOUNDS, _GRID_STEPS)
     costs = [cost(step) for step in grid]
     best = int(np.argmin(costs))
@@ -130,7 +136,7 @@ def fit_temperature(logits: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | 
 def _golden_section(
     cost: Callable[[float], float], low: float, high: float, tolerance: float = 1e-4
 ) -> float:
-    """Return the minimum of a function with one valley between low and high."""
+    """Return where a function with one valley between low and high has its minimum."""
     ratio = (math.sqrt(5) - 1) / 2
     left, right = high - ratio * (high - low), low + ratio * (high - low)
     cost_left, cost_right = cost(left), cost(right)

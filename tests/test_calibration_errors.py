@@ -1,3 +1,5 @@
+"""Both calibration errors against plain loops, other libraries and laws."""
+
 import subprocess
 import sys
 import tracemalloc
@@ -46,7 +48,7 @@ def reference_error(p, hit, w, n_bins, strategy, norm):
     return {"l1": mass @ gaps, "l2": np.sqrt(mass @ gaps**2), "max": gaps.max()}[norm]
 
 
-def simulate(n, n_classes, seed=0, dtype=np.float64, sharpness=2.0):
+def random_predictions(n, n_classes, seed=0, dtype=np.float64, sharpness=2.0):
     rng = np.random.default_rng(seed)
     p = np.exp(sharpness * rng.standard_normal((n, n_classes)))
     p = (p / p.sum(axis=1, keepdims=True)).astype(dtype)
@@ -61,7 +63,7 @@ def predictions(draw, min_classes=2):
     n = draw(st.integers(n_classes, 40))
     seed = draw(st.integers(0, 2**32 - 1))
     dtype = draw(st.sampled_from(FLOATS))
-    y, p = simulate(n, n_classes, seed, dtype, sharpness=draw(st.sampled_from([0.3, 2.0, 20.0])))
+    y, p = random_predictions(n, n_classes, seed, dtype, sharpness=draw(st.sampled_from([0.3, 2.0, 20.0])))
     rng = np.random.default_rng(seed)
     return rng.permutation(y), p, rng.integers(0, 4, size=n) + (np.arange(n) == 0)
 
@@ -108,7 +110,7 @@ def test_classwise_error_equals_a_plain_loop_over_columns(data, opts, weighted):
 @pytest.mark.parametrize("n_bins", [1, 10, 15])
 @pytest.mark.parametrize(("n", "n_classes"), [(300, 2), (5000, 10), (2000, 100)])
 def test_values_agree_with_netcal(n, n_classes, n_bins):
-    y, p = simulate(n, n_classes, dtype=np.float32)
+    y, p = random_predictions(n, n_classes, dtype=np.float32)
     binary = n_classes == 2
     oracle = ECE(n_bins)
     if binary:  # netcal's binary ECE is that of the second class
@@ -164,7 +166,7 @@ def test_votes_lie_in_the_bin_that_they_close(dtype, n_voters):
 @pytest.mark.parametrize("n_bins", [1001, 5000, 100_000])
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_bins_may_be_finer_than_the_type(n_bins, dtype):
-    y, p = simulate(200, 2, dtype=dtype)
+    y, p = random_predictions(200, 2, dtype=dtype)
     error = classwise_calibration_error(y, p[:, 1], n_bins=n_bins, average=None)[1]
     edges = (np.arange(n_bins + 1) / n_bins).astype(dtype)
     index = np.searchsorted(edges[1:-1], p[:, 1])
@@ -192,7 +194,7 @@ def test_counts_do_not_saturate_at_twenty_million_rows():
 
 @pytest.mark.parametrize("shape", [(300_000, 2), (70_001, 7), (600, 1000)])
 def test_data_of_many_chunks_equal_one_pass(shape):
-    y, p = simulate(*shape, dtype=np.float32, sharpness=3.0)
+    y, p = random_predictions(*shape, dtype=np.float32, sharpness=3.0)
     labels = range(shape[1])
     w = np.random.default_rng(1).random(shape[0])
     edges = (np.arange(16) / 15).astype(np.float32)
@@ -296,7 +298,7 @@ def test_scale_of_the_weights_does_not_matter(data, opts):
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_one_column_for_two_classes_equals_two_columns(error):
-    y, p = simulate(100, 2)
+    y, p = random_predictions(100, 2)
     p = np.column_stack([1 - p[:, 1], p[:, 1]])
     assert error(y, p[:, 1]) == error(y, p)
 
@@ -304,7 +306,7 @@ def test_one_column_for_two_classes_equals_two_columns(error):
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("order", ["C", "F", "strided", "read-only"])
 def test_memory_layout_does_not_matter_and_input_stays(error, order):
-    y, p = simulate(100, 4)
+    y, p = random_predictions(100, 4)
     q = {
         "C": p,
         "F": np.asfortranarray(p),
@@ -319,7 +321,7 @@ def test_memory_layout_does_not_matter_and_input_stays(error, order):
 
 
 def test_classwise_extra_memory_does_not_grow_with_the_rows():
-    y, p = simulate(20_000, 1000, dtype=np.float32)
+    y, p = random_predictions(20_000, 1000, dtype=np.float32)
     tracemalloc.start()
     classwise_calibration_error(y, p)
     _, peak = tracemalloc.get_traced_memory()
@@ -331,7 +333,7 @@ def test_classwise_extra_memory_does_not_grow_with_the_rows():
 
 
 def test_debiased_error_is_kumars_estimator():
-    y, p = simulate(60, 3)
+    y, p = random_predictions(60, 3)
     edges = np.arange(16) / 15
     expected = []
     for k in range(3):
@@ -374,7 +376,7 @@ def test_debiased_error_has_no_bias_where_the_plain_one_has():
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_labels_of_any_kind_are_the_columns_names(error):
-    y, p = simulate(200, 3)
+    y, p = random_predictions(200, 3)
     expected = error(y, p)
     for names in (["a", "b", "c"], [-5, 0, 7], [0.5, 1.5, 2.5], [1, 2, 3]):
         assert error(np.array(names)[y], p) == expected
@@ -389,14 +391,14 @@ def test_labels_of_any_kind_are_the_columns_names(error):
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_labels_stand_in_the_order_of_the_columns(error):
-    y, p = simulate(200, 3)
+    y, p = random_predictions(200, 3)
     assert error(y, p[:, ::-1], labels=[2, 1, 0]) == pytest.approx(error(y, p))
 
 
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("names", [[0, 1, 2], [1, 2, 3], ["a", "b", "c"]])
 def test_a_class_may_be_absent_if_labels_name_it(error, names):
-    y, p = simulate(200, 3)
+    y, p = random_predictions(200, 3)
     for absent in range(3):
         rows = y != absent
         y_names = np.array(names)[y[rows]]
@@ -418,7 +420,7 @@ def test_a_class_may_be_absent_if_labels_name_it(error, names):
 )
 @pytest.mark.parametrize("error", ERRORS)
 def test_labels_that_do_not_match_are_refused(error, labels, message):
-    y, p = simulate(50, 3)
+    y, p = random_predictions(50, 3)
     for y_true in y, y.astype(object):
         with pytest.raises(ValueError, match=message):
             error(y_true, p, labels=labels)
@@ -431,7 +433,7 @@ def test_labels_that_do_not_match_are_refused(error, labels, message):
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_what_is_no_probability_is_refused_with_advice(error, strategy, dtype):
-    y, p = simulate(50, 3, dtype=dtype)
+    y, p = random_predictions(50, 3, dtype=dtype)
 
     def refused(values, message):
         with pytest.raises(ValueError, match=message):
@@ -451,7 +453,7 @@ def test_what_is_no_probability_is_refused_with_advice(error, strategy, dtype):
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_the_row_that_is_wrong_is_named_also_in_later_chunks(error):
-    y, p = simulate(200_000, 4)
+    y, p = random_predictions(200_000, 4)
     p[190_001, 2] = -0.5
     with pytest.raises(ValueError, match=r"row 190001 holds -0\.5"):
         error(y, p)
@@ -482,7 +484,7 @@ def test_round_off_is_accepted_and_clipped(error, dtype):
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_the_tolerance_is_that_of_the_inputs_own_type(error):
-    y, p = simulate(500, 50, dtype=np.float32)
+    y, p = random_predictions(500, 50, dtype=np.float32)
     half = p.astype(np.float16)
     assert error(y, half) == pytest.approx(error(y, p), abs=1e-2)
     with pytest.raises(ValueError, match="keep float16 and float32 probabilities in their own"):

@@ -1,3 +1,5 @@
+"""The calibration report: values, intervals, null levels, and how it is shown."""
+
 from itertools import pairwise
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Reliability diagrams and smoothing curves: the numbers drawn, and what is on the axes."""
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from sk_ils.metrics import classwise_calibration_error, expected_calibration_err
 pytestmark = pytest.mark.usefixtures("headless")
 
 
-def simulate(n=300, n_classes=3, seed=0, dtype=np.float64):
+def calibrated_predictions(n=300, n_classes=3, seed=0, dtype=np.float64):
     rng = np.random.default_rng(seed)
     p = np.exp(2 * rng.standard_normal((n, n_classes)))
     p = (p / p.sum(axis=1, keepdims=True)).astype(dtype)
@@ -35,7 +37,7 @@ def legend_texts(ax):
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_curve_holds_the_means_of_its_bins(dtype, weighted):
-    y, p = simulate(dtype=dtype)
+    y, p = calibrated_predictions(dtype=dtype)
     w = np.arange(300) % 3 if weighted else np.ones(300)
     display = ReliabilityDisplay.from_predictions(y, p, n_bins=7, sample_weight=w if weighted else None)
     frame = display.frame()
@@ -57,7 +59,7 @@ def test_a_curve_holds_the_means_of_its_bins(dtype, weighted):
 
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])
 def test_errors_are_those_of_the_metrics(strategy):
-    y, p = simulate()
+    y, p = calibrated_predictions()
     options = {"n_bins": 10, "strategy": strategy}
     top = ReliabilityDisplay.from_predictions(y, p, **options)
     assert top.errors == {None: pytest.approx(expected_calibration_error(y, p, **options))}
@@ -71,7 +73,7 @@ def test_errors_are_those_of_the_metrics(strategy):
 
 
 def test_the_worst_classes_come_first():
-    y, p = simulate(2000, 20)
+    y, p = calibrated_predictions(2000, 20)
     display = ReliabilityDisplay.from_predictions(y, p, kind="classwise", max_classes=5)
     errors = classwise_calibration_error(y, p, average=None)
     assert [curve.label for curve in display.curves] == list(np.argsort(-errors)[:5])
@@ -80,7 +82,7 @@ def test_the_worst_classes_come_first():
 
 
 def test_a_list_of_classes_is_shown_in_its_order():
-    y, p = simulate()
+    y, p = calibrated_predictions()
     names = np.array(["ant", "bee", "cat"])
     display = ReliabilityDisplay.from_predictions(names[y], p, kind=["cat", "ant"])
     assert [ax.get_title() for ax in display.ax_] == ["cat", "ant"]
@@ -91,7 +93,7 @@ def test_a_list_of_classes_is_shown_in_its_order():
 
 
 def test_markers_stand_at_the_means_and_empty_bins_are_empty():
-    y, p = simulate(40)
+    y, p = calibrated_predictions(40)
     display = ReliabilityDisplay.from_predictions(y, p, n_bins=15)
     frame = display.frame()
     assert (frame["count"] == 0).any()
@@ -103,7 +105,7 @@ def test_markers_stand_at_the_means_and_empty_bins_are_empty():
 
 
 def test_interval_bars_span_the_intervals():
-    y, p = simulate()
+    y, p = calibrated_predictions()
     display = ReliabilityDisplay.from_predictions(y, p, confidence_level=0.5)
     frame = display.frame().dropna(subset="low")
     (bars,) = display.ax_.collections
@@ -116,7 +118,7 @@ def test_interval_bars_span_the_intervals():
 
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])
 def test_the_histogram_counts_the_confidences_in_even_bins(strategy):
-    y, p = simulate()
+    y, p = calibrated_predictions()
     display = ReliabilityDisplay.from_predictions(y, p, strategy=strategy, n_bins=10)
     (strip,) = display.ax_.child_axes
     heights = [bar.get_height() for bar in strip.patches]
@@ -137,7 +139,7 @@ def test_large_counts_are_shortened(count, text):
 
 
 def test_several_models_share_one_axes_with_their_scores_in_the_legend():
-    y, p = simulate()
+    y, p = calibrated_predictions()
     q = np.sqrt(p) / np.sqrt(p).sum(axis=1, keepdims=True)
     together = ReliabilityDisplay.from_predictions(y, {"a": p, "b": q})
     first = ReliabilityDisplay.from_predictions(y, p, name="a")
@@ -158,7 +160,7 @@ def test_several_models_share_one_axes_with_their_scores_in_the_legend():
 
 
 def test_several_models_share_a_grid():
-    y, p = simulate(500, 6)
+    y, p = calibrated_predictions(500, 6)
     q = np.sqrt(p) / np.sqrt(p).sum(axis=1, keepdims=True)
     grid = ReliabilityDisplay.from_predictions(y, {"a": p, "b": q}, kind="classwise")
     assert [len(curve_lines(ax)) for ax in grid.ax_] == [2] * 6
@@ -175,7 +177,7 @@ def test_several_models_share_a_grid():
 
 
 def test_a_grid_goes_into_one_axes_or_into_given_ones():
-    y, p = simulate(500, 5)
+    y, p = calibrated_predictions(500, 5)
     figure, (left, right) = plt.subplots(1, 2)
     divided = ReliabilityDisplay.from_predictions(y, p, kind="classwise", ax=left)
     assert len(divided.ax_) == 5
@@ -192,7 +194,7 @@ def test_a_grid_goes_into_one_axes_or_into_given_ones():
 
 
 def test_line_keywords_pass_through():
-    y, p = simulate()
+    y, p = calibrated_predictions()
     display = ReliabilityDisplay.from_predictions(y, p, color="red", linestyle="--")
     (line,) = curve_lines(display.ax_)
     assert (line.get_color(), line.get_linestyle()) == ("red", "--")
@@ -219,7 +221,7 @@ def test_estimators_and_predictions_give_the_same_display(kind):
 @pytest.mark.parametrize("n", [1, 100, 100_000])
 @pytest.mark.parametrize("n_classes", [2, 3, 10, 100])
 def test_every_size_can_be_drawn(n, n_classes):
-    y, p = simulate(n, n_classes, dtype=np.float32)
+    y, p = calibrated_predictions(n, n_classes, dtype=np.float32)
     for kind in ("top-label", "classwise", 1):
         display = ReliabilityDisplay.from_predictions(y, p, labels=range(n_classes), kind=kind)
         display.figure_.canvas.draw()
@@ -278,7 +280,7 @@ class Student:
 
 
 def test_the_curve_is_the_rules_factor_over_the_teachers_probabilities():
-    y, p = simulate()
+    y, p = calibrated_predictions()
     names = Student.classes_[y]
     display = SmoothingCurveDisplay.from_estimator(Student(p), np.arange(300)[:, None], names, n_bins=10)
     p_true = p[np.arange(300), y]
@@ -299,7 +301,7 @@ def test_the_curve_is_the_rules_factor_over_the_teachers_probabilities():
 
 
 def test_a_pipeline_hands_its_last_step_what_it_has_been_fitted_on():
-    y, p = simulate()
+    y, p = calibrated_predictions()
     shifted = make_pipeline(StandardScaler(with_std=False), Student(p))
     X = np.arange(300.0)[:, None]
     shifted.fit(X, Student.classes_[y])
@@ -309,7 +311,7 @@ def test_a_pipeline_hands_its_last_step_what_it_has_been_fitted_on():
 
 
 def test_rules_can_be_compared_in_one_axes():
-    y, p = simulate()
+    y, p = calibrated_predictions()
     first = SmoothingCurveDisplay.from_predictions(y, p, smoothing=Quadratic())
     second = SmoothingCurveDisplay.from_predictions(
         y, np.sqrt(p) / np.sqrt(p).sum(axis=1, keepdims=True), smoothing=Quadratic(), name="b", ax=first.ax_

@@ -1,3 +1,5 @@
+"""Scorers: equal to the metrics, and usable in scikit-learn's searches."""
+
 import pickle
 
 import numpy as np

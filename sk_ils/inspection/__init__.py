@@ -1,4 +1,4 @@
-"""Displays of calibration, of searches and of smoothing rules; matplotlib is loaded when drawing."""
+"""Displays of calibration, searches and smoothing rules; drawing them loads matplotlib."""
 
 from sk_ils.inspection._curves import ReliabilityCurve
 from sk_ils.inspection._reliability import ReliabilityDisplay

@@ -25,7 +25,7 @@ __all__ = ["CurveMaker", "ReliabilityCurve"]
 class ReliabilityCurve:
     """One curve of a reliability diagram; arrays of shape (n_bins,), NaN in empty bins.
 
-    Attributes
+    Parameters
     ----------
     name : str or None
         Name of the model.
@@ -34,11 +34,12 @@ class ReliabilityCurve:
     edges : ndarray of shape (n_bins + 1,)
         Edges of the right-closed bins.
     count : ndarray
-        Number of rows, or their weight.
+        Number of samples, or their weight.
     mean_proba, frequency : ndarray
-        Mean of the stated probability, and share of the rows in which it came true.
+        Mean of the predicted probability, and share of the samples for which the prediction is
+        true.
     low, high : ndarray
-        Wilson's interval of the frequency.
+        Lower and upper end of Wilson's interval of the frequency.
     histogram : ndarray of shape (n_histogram_bins,)
         Counts in bins of equal width.
     error : float
@@ -76,7 +77,10 @@ class CurveMaker:
     def grid(
         self, models: Mapping[str | None, Predictions], classes: Sequence[Any] | None, max_classes: int
     ) -> tuple[list[ReliabilityCurve], dict[str | None, float]]:
-        """Return the curves class by class, None being the worst, and each model's macro error."""
+        """Return the curves class by class, and each model's macro error.
+
+        Classes None shows the `max_classes` worst calibrated classes.
+        """
         each = {
             name: bin_error(classwise_sums(model, self.n_bins, self.strategy), "l1")
             for name, model in models.items()
@@ -135,7 +139,8 @@ def _position(predictions: Predictions, label: Any) -> int:
             f"kind must be 'top-label', 'classwise', one of the classes {labels} or a list of them; got "
             f"{label!r}."
         )
-    return labels.index(label)
+    position: int = labels.index(label)
+    return position
 
 
 def _wilson(
@@ -145,5 +150,5 @@ def _wilson(
     z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
     center = (rate + z2 / (2 * n)) / (1 + z2 / n)
     half = np.sqrt(z2 * (rate * (1 - rate) / n + z2 / (4 * n**2))) / (1 + z2 / n)
-    # Round-off must not put an end on the wrong side of the rate.
+    # Because of round-off, an end could lie on the wrong side of the rate.
     return np.minimum(center - half, rate), np.maximum(center + half, rate)

@@ -30,22 +30,21 @@ class ReliabilityDisplay:
 
     Create it with :meth:`from_estimator` or :meth:`from_predictions`.
 
-    Each marker is a bin: its mean probability against the frequency with which that came true, with
-    Wilson's interval. Points on the diagonal are calibrated. Empty bins have no marker, and the
-    line breaks there. The strip above shows how many rows each bin of equal width holds.
+    Each marker is a bin: the frequency with which the predictions in it are true against their mean
+    probability, with Wilson's interval. Points on the diagonal are calibrated. Empty bins have no
+    marker, and the line is interrupted there. The strip above shows how many samples are in each
+    bin of equal width.
 
     Parameters
     ----------
     curves : list of ReliabilityCurve
-        One for each model or, if class-wise, for each shown class and model: class by class, the
-        models in the same order.
-
+        One for each model or, if class-wise, for each shown class and model: class by class, with
+        the models always in the same order.
     errors : dict of (str or None) -> float
-        Calibration error of each model: of the confidence, macro class-wise, or of the one class.
-
+        Calibration error of each model: that of the confidence, the macro average of all classes,
+        or that of the one class shown.
     kind : {"top-label", "classwise"}, a class, or list of classes
         What is drawn.
-
     n_classes : int
         Number of classes, shown or not.
 
@@ -53,7 +52,6 @@ class ReliabilityDisplay:
     ----------
     ax_ : matplotlib Axes, or ndarray of Axes if class-wise
         The axes with the curves.
-
     figure_ : matplotlib Figure
         The figure that holds them.
 
@@ -116,22 +114,40 @@ class ReliabilityDisplay:
         ----------
         estimator : classifier
             Fitted, with `predict_proba` and `classes_`; may be a pipeline.
-
         X : array-like of shape (n_samples, n_features)
-            Rows that the estimator has not been fitted on.
-
+            Samples that the estimator has not been fitted on.
         y : array-like of shape (n_samples,)
             Their true labels.
-
-        kind, n_bins, strategy, sample_weight, confidence_level, max_classes, ax, **kwargs
-            See :meth:`from_predictions`.
-
+        kind : {"top-label", "classwise"}, a class, or list of classes, default="top-label"
+            "top-label" shows the accuracy against the confidence, the probability of the predicted
+            class. A class shows its frequency against its probability. "classwise" does so for
+            every class in an axes of its own, the worst calibrated first; a list does so for its
+            classes in its order.
+        n_bins : int, default=15
+            Number of bins.
+        strategy : {"uniform", "quantile"}, default="uniform"
+            How the bins are made; see :func:`~sk_ils.metrics.expected_calibration_error`. The
+            histogram has `n_bins` bins of equal width in any case.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. They are treated as repetitions, so that their scale matters for
+            the intervals.
+        confidence_level : float, default=0.95
+            Level of the intervals of the frequencies, in (0, 1).
+        max_classes : int, default=12
+            Largest number of classes that "classwise" shows. The error in the legend is the average
+            over all classes.
         name : str, default=None
             Name in the legend. None takes the class's name.
+        ax : matplotlib Axes, or array of Axes if class-wise, default=None
+            Where to draw; None makes a figure. Pass a display's `ax_` to add a model; if
+            class-wise, pass ``kind=[curve.label for curve in display.curves]``, too. A single Axes
+            is divided into a grid if class-wise.
+        **kwargs : dict
+            Passed to :meth:`matplotlib.axes.Axes.plot`.
 
         Returns
         -------
-        display : ReliabilityDisplay
+        ReliabilityDisplay
             With `ax_` and `figure_` set.
         """
         return cls.from_predictions(
@@ -172,57 +188,48 @@ class ReliabilityDisplay:
         ----------
         y_true : array-like of shape (n_samples,)
             True labels.
-
         y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or dict of such
             Probabilities, as for :func:`~sk_ils.metrics.expected_calibration_error`. A dict maps
             the names of several models to their probabilities.
-
         kind : {"top-label", "classwise"}, a class, or list of classes, default="top-label"
             "top-label" shows the accuracy against the confidence, the probability of the predicted
-            class. A class shows its frequency against its probability. "classwise" shows that for
-            every class in an axes of its own, the worst calibrated first; a list, for these classes
-            in this order.
-
+            class. A class shows its frequency against its probability. "classwise" does so for
+            every class in an axes of its own, the worst calibrated first; a list does so for its
+            classes in its order.
         labels : array-like of shape (n_classes,), default=None
             The class of each column; None takes the sorted distinct values of `y_true`.
-
         n_bins : int, default=15
             Number of bins.
-
         strategy : {"uniform", "quantile"}, default="uniform"
-            How the bins are cut; see :func:`~sk_ils.metrics.expected_calibration_error`. The
+            How the bins are made; see :func:`~sk_ils.metrics.expected_calibration_error`. The
             histogram has `n_bins` bins of equal width in any case.
-
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights. They are read as repetitions, so that their scale matters for the
-            intervals.
-
+            Non-negative weights. They are treated as repetitions, so that their scale matters for
+            the intervals.
         confidence_level : float, default=0.95
-            Of the intervals of the frequencies, in (0, 1).
-
+            Level of the intervals of the frequencies, in (0, 1).
         max_classes : int, default=12
-            How many classes "classwise" shows at most. The error in the legend is that of all.
-
+            Largest number of classes that "classwise" shows. The error in the legend is the average
+            over all classes.
         name : str, default=None
             Name in the legend, for a single model.
-
         ax : matplotlib Axes, or array of Axes if class-wise, default=None
-            Where to draw; None makes a figure. Call again with a display's `ax_` to add a model
-            (class-wise, also with ``kind=[curve.label for curve in display.curves]``). A single Axes
+            Where to draw; None makes a figure. Pass a display's `ax_` to add a model; if
+            class-wise, pass ``kind=[curve.label for curve in display.curves]``, too. A single Axes
             is divided into a grid if class-wise.
-
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
 
         Returns
         -------
-        display : ReliabilityDisplay
+        ReliabilityDisplay
             With `ax_` and `figure_` set.
 
         Raises
         ------
         ValueError
-            If a class is unknown, if `ax` does not fit; as the calibration errors do.
+            If a class is unknown or `ax` does not fit, and for the same reasons as in
+            :func:`~sk_ils.metrics.expected_calibration_error`.
         """
         options = {
             "n_bins": n_bins,
@@ -255,15 +262,16 @@ class ReliabilityDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, or array of Axes if class-wise, default=None
-            Where to draw; None makes a figure.
-
+            Where to draw; None makes a figure. Pass a display's `ax_` to add a model; if
+            class-wise, pass ``kind=[curve.label for curve in display.curves]``, too. A single Axes
+            is divided into a grid if class-wise.
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
 
         Returns
         -------
-        self : ReliabilityDisplay
-            With `ax_` and `figure_` set.
+        ReliabilityDisplay
+            The display itself, with `ax_` and `figure_` set.
         """
         if _is_grid(self.kind):
             title = f"Class-wise, {self._shown()}"
@@ -291,7 +299,7 @@ class ReliabilityDisplay:
 
         Returns
         -------
-        frame : pandas.DataFrame
+        pandas.DataFrame
             A row for each bin of each curve with the columns model, class (None for the
             confidence), lower, upper, count, mean_proba, frequency, low and high.
         """

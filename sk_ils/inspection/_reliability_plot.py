@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_grid", "plot_panel"]
 
-# Group ids of the artists, by which a second call finds what the first has drawn.
+# Group ids of the artists: a second call finds by them what the first one has drawn.
 _CURVE, _DIAGONAL = "reliability curve", "perfect calibration"
 
 
 def plot_panel(
     curves: Sequence[ReliabilityCurve],
     axis_labels: tuple[str, str, str],
-    ax: Any,
+    ax: "Axes | None",
     kwargs: dict[str, Any],
 ) -> "Axes":
     """Draw curves in one axes and return it; the labels are those of x, y and the error."""
@@ -137,6 +137,7 @@ def _draw(
     (line,) = ax.plot(curve.mean_proba, curve.frequency, gid=_CURVE, **style)
     ax.vlines(curve.mean_proba, curve.low, curve.high, color=line.get_color(), linewidth=0.8)
     even = np.linspace(0, 1, len(curve.histogram) + 1)
-    # Class by class nearly all rows lie in the first bin, and small panels have no room for numbers.
+    # For one class of many nearly all samples lie in the first bin, hence the logarithm; and small
+    # panels have no room for numbers.
     draw_histogram(histogram_axes(ax), curve.histogram, even, line.get_color(), log=small, numbers=not small)
     return line

@@ -8,6 +8,11 @@ from sk_ils.inspection._search_plot import plot_heat_map, plot_lines, value_labe
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.container import ErrorbarContainer
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.image import AxesImage
+    from numpy.typing import NDArray
 
 __all__ = ["SearchDisplay"]
 
@@ -17,32 +22,26 @@ class SearchDisplay:
 
     Create it with :meth:`from_search`.
 
-    Where candidates share what is shown, since other parameters vary, the best of them is drawn. A
-    heat map has one cell for each pair of values, evenly spaced whatever the values; its best cell is
-    outlined, bright is better, and cells without a candidate or without a score are empty (grey, with
-    "nan" in them if a candidate was there and has failed). Lines have bars of one standard error over
-    the splits.
+    If several candidates have the shown values, since other parameters vary, the best of them is
+    drawn. A heat map has one cell for each pair of values, evenly spaced whatever the values. Its
+    best cell is outlined, and bright is better. Cells without a candidate or without a score are
+    grey; "nan" in them says that the candidate has failed. Lines have bars of one standard error
+    over the splits.
 
     Parameters
     ----------
     cells : list of SearchCell
         What is drawn.
-
     x : str
         Name of the parameter on the x-axis.
-
     y : str, default=None
         Name of the parameter on the y-axis of a heat map; None draws lines.
-
     line : str, default=None
         Name of the parameter that tells the lines apart.
-
     score_label : str, default="Score"
         What the scores are.
-
     greater_is_better : bool, default=True
         Whether the best score is the greatest.
-
     name : str, default=None
         Name of the search: title of a heat map, in the legend of lines.
 
@@ -50,16 +49,12 @@ class SearchDisplay:
     ----------
     im_ : matplotlib AxesImage or None
         The heat map.
-
     text_ : ndarray of shape (n_y, n_x) of (matplotlib Text or None), or None
-        The numbers in the cells; None if they are too many, or if lines are shown.
-
+        The numbers in the cells; None if there are too many, or if lines are shown.
     errorbar_ : list of matplotlib ErrorbarContainer or None
         The lines.
-
     ax_ : matplotlib Axes
         The axes with the picture.
-
     figure_ : matplotlib Figure
         The figure that holds it.
 
@@ -69,10 +64,11 @@ class SearchDisplay:
 
     Notes
     -----
-    The standard error is the standard deviation over the splits (divisor n_splits - 1) by the square
-    root of n_splits. It treats the splits as independent, though their training rows overlap, and says
-    little about the difference of two candidates, which were scored on the same splits. And the best of
-    many candidates looks better than it is: judge it on rows that the search has not seen.
+    The standard error is the standard deviation over the splits (divisor n_splits - 1) divided by
+    the square root of n_splits. It treats the splits as independent, although their training
+    samples overlap, and says little about the difference of two candidates, which were scored on
+    the same splits. And the best of many candidates looks better than it is: judge it on samples
+    that the search has not seen.
 
     Examples
     --------
@@ -92,11 +88,11 @@ class SearchDisplay:
     >>> plt.show()
     """
 
-    ax_: Any
-    figure_: Any
-    im_: Any
-    text_: Any
-    errorbar_: Any
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+    im_: "AxesImage | None"
+    text_: "NDArray[Any] | None"
+    errorbar_: "list[ErrorbarContainer] | None"
 
     def __init__(
         self,
@@ -129,7 +125,7 @@ class SearchDisplay:
         score_name: str | None = None,
         negate_score: bool | None = None,
         name: str | None = None,
-        ax: Any = None,
+        ax: "Axes | None" = None,
         **kwargs: Any,
     ) -> Self:
         """Draw the scores of a fitted search.
@@ -138,52 +134,44 @@ class SearchDisplay:
         ----------
         search : SmoothingSearchCV, GridSearchCV or another with `cv_results_`
             Fitted.
-
         x : str
-            Searched parameter, such as ``"pipeline__smoothing__shift"``; its end, ``"shift"`` or
-            ``"smoothing__shift"``, will do where it is no other parameter's end. Candidates that lack
-            the parameter are left out. Numbers are sorted; values of any other type, such as names,
-            are shown in the search's order, and not joined by a line.
-
+            Searched parameter, such as ``"pipeline__smoothing__shift"``. The end of its name,
+            ``"shift"`` or ``"smoothing__shift"``, may be used if no other searched parameter ends
+            with it. Candidates that lack the parameter are left out. Numbers are sorted; values of
+            any other type, such as names, are shown in the search's order, and not joined by a
+            line.
         y : str, default=None
-            A second one for a heat map. None draws a line: one for each value of the part that owns
-            `x`, as `smoothing` owns `smoothing__epsilon`, if that has been searched over, too.
-
+            A second parameter, for a heat map. None draws lines. There is one line, unless the part
+            that `x` belongs to (`smoothing` for `smoothing__epsilon`) has been searched over, too:
+            then there is one line for each of its values.
         metric : str, default=None
-            Which metric of a search with several. None takes the one that `refit` names.
-
+            Which metric to show if the search has several. None takes the one that `refit` names.
         where : dict of str -> object, default=None
             Show only candidates that have these values, as ``{"smoothing": "ils"}``.
-
         score_name : str, default=None
-            What the scores are, for the axis. None takes the scorer's name, or "Score".
-
+            Name of the score, for the axis. None takes the scorer's name, or "Score".
         negate_score : bool, default=None
-            Whether to flip the sign, so that less is better. None does so for what is a loss in
-            scikit-learn's terms: the name of the metric begins with "neg_", or its scorer was made
-            with ``greater_is_better=False``. Any other score is shown as it is.
-
+            Whether to flip the sign, so that less is better. None flips it if the score is the
+            negative of a loss: the name of the metric begins with "neg_", or its scorer was made
+            with ``greater_is_better=False``.
         name : str, default=None
             Name of the search, for legend or title.
-
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure. Pass a display's `ax_` to add lines.
-
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.imshow` or :meth:`matplotlib.axes.Axes.errorbar`.
 
         Returns
         -------
-        display : SearchDisplay
+        SearchDisplay
             With `ax_` and `figure_` set.
 
         Raises
         ------
         NotFittedError
             If the search has no `cv_results_`.
-
         ValueError
-            If a parameter or metric is unknown or could be several, or if no candidate is left.
+            If a parameter or metric is unknown or ambiguous, or if no candidate is left.
         """
         results = SearchResults.of(search, metric)
         x = results.parameter(x)
@@ -204,21 +192,20 @@ class SearchDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+    def plot(self, ax: "Axes | None" = None, **kwargs: Any) -> Self:
         """Draw the scores.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
-
+            Where to draw; None makes a figure. Pass a display's `ax_` to add lines.
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.imshow` or :meth:`matplotlib.axes.Axes.errorbar`.
 
         Returns
         -------
-        self : SearchDisplay
-            With `ax_` and `figure_` set.
+        SearchDisplay
+            The display itself, with `ax_` and `figure_` set.
         """
         label = f"{self.score_label}, {'more' if self.greater_is_better else 'less'} is better"
         sign = 1 if self.greater_is_better else -1
@@ -248,11 +235,11 @@ class SearchDisplay:
 
         Returns
         -------
-        frame : pandas.DataFrame
-            A row for each cell, in the search's order: one column for each shown parameter, with its
-            full name (that of the lines, x, y), then mean_score and standard_error with the sign that
-            is shown, candidate (the best one's place in `cv_results_`) and n_candidates (how many
-            share the cell).
+        pandas.DataFrame
+            A row for each cell, in the search's order. The columns are the shown parameters, with
+            their full names (that of the lines, x, y), then mean_score and standard_error with the
+            sign that is shown, candidate (the index of the best one in `cv_results_`) and
+            n_candidates (how many share the cell).
         """
         import pandas as pd
 
@@ -270,7 +257,7 @@ def _short(parameter: str) -> str:
 
 
 def _score_label(score_name: str, negate: bool) -> str:
-    """Return the label of a score whose name begins with "neg_" if it is a loss with its sign flipped."""
+    """Return the label of a score; a name with "neg_" is that of a loss with its sign flipped."""
     loss = score_name.removeprefix("neg_")
     label = "cross-entropy (nats)" if loss == "log_loss" else loss.replace("_", " ")
     label = f"negative {label}" if negate == (loss == score_name) else label

@@ -1,4 +1,4 @@
-"""What a search's `cv_results_` say about one parameter or two."""
+"""The scores in a search's `cv_results_` by the values of one parameter or two."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ __all__ = ["SearchCell", "SearchResults", "axis_values", "cell_key", "make_cells
 class SearchCell:
     """One value of the shown parameters, and the best candidate that has it.
 
-    Attributes
+    Parameters
     ----------
     x, y : object
         Values of the shown parameters; y is None if only one is shown.
@@ -26,12 +26,12 @@ class SearchCell:
         Value of the parameter that tells the lines apart; None if there is none.
     mean_score : float
         Mean over the splits of the best candidate's score, with the sign that is shown; NaN if no
-        candidate has one.
+        candidate has a score.
     standard_error : float
-        Standard deviation of its scores over the splits, divided by the square root of their number;
-        NaN for a single split.
+        Standard deviation of the best candidate's scores over the splits, divided by the square
+        root of the number of splits; NaN for a single split.
     candidate : int
-        Its place in `cv_results_`.
+        Index of the best candidate in `cv_results_`.
     n_candidates : int
         Number of candidates that share the cell, since other parameters vary.
     """
@@ -88,7 +88,7 @@ class SearchResults:
         )
 
     def parameter(self, name: str) -> str:
-        """Return the searched parameter that has this name, or whose name ends with it after "__"."""
+        """Return the searched parameter with this name, or whose name ends with "__" and it."""
         names = list(dict.fromkeys(name for params in self.params for name in params))
         if name in names:
             return name
@@ -124,13 +124,13 @@ def _score_name(search: Any, metric: str) -> str:
 
 
 def cell_key(value: Any) -> Any:
-    """Return what two values have in common if they are shown as one: 1 and 1.0, or equal rules."""
+    """Return a key that is equal for values shown as one: 1 and 1.0, or equal rules."""
     value = value.item() if isinstance(value, np.generic) else value
     return float(value) if _is_number(value) else repr(value)
 
 
 def axis_values(values: Sequence[Any]) -> tuple[list[Any], bool]:
-    """Return the distinct values, and whether they are numbers, which are sorted; others keep their order."""
+    """Return the distinct values, and whether all are numbers; only numbers are sorted."""
     distinct = list({cell_key(value): value for value in values}.values())
     numeric = all(map(_is_number, distinct))
     return (sorted(distinct) if numeric else distinct), numeric
@@ -151,8 +151,8 @@ def make_cells(
 ) -> tuple[list[SearchCell], str | None]:
     """Return the cells, and the parameter that tells the lines apart if there is one.
 
-    That is the part which owns x, such as `smoothing` for `smoothing__epsilon`, if it has been searched
-    over, too.
+    That is the part which x belongs to, such as `smoothing` for `smoothing__epsilon`, if it has
+    been searched over, too.
     """
     shown = [i for i, params in enumerate(results.params) if x in params and (y is None or y in params)]
     chosen = [i for i in shown if _matches(results.params[i], where)]

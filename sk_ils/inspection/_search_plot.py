@@ -33,7 +33,7 @@ def value_label(value: Any) -> str:
 
 
 def plot_heat_map(
-    cells: Sequence[SearchCell], score_label: str, sign: int, ax: Any, kwargs: dict[str, Any]
+    cells: Sequence[SearchCell], score_label: str, sign: int, ax: "Axes | None", kwargs: dict[str, Any]
 ) -> tuple["Axes", "AxesImage", NDArray[Any] | None]:
     """Draw the cells with y upwards; return the axes, the image, and the numbers' texts or None.
 
@@ -52,7 +52,7 @@ def plot_heat_map(
         scores[place], absent[place] = cell.mean_score, False
     if ax is None:
         _, ax = plt.subplots(figsize=_size(x_values, y_values), layout="constrained")
-    # The bright end is the good one, for losses, too.
+    # Bright is better, for losses, too.
     style = {"cmap": "viridis" if sign > 0 else "viridis_r", "aspect": "auto", "origin": "lower", **kwargs}
     image = ax.imshow(np.ma.masked_invalid(scores), **style)
     ax.set_facecolor("0.93")
@@ -67,7 +67,7 @@ def plot_heat_map(
 
 
 def _size(x_values: Sequence[Any], y_values: Sequence[Any]) -> tuple[float, float]:
-    """Return the figure's width and height in inches: the cells, and room for labels and colour bar."""
+    """Return the figure's size in inches: the cells, and room for labels and colour bar."""
     longest = [max(len(value_label(value)) for value in values) for values in (x_values, y_values)]
     width, height = np.clip(0.75 * len(x_values), 2, 11), np.clip(0.55 * len(y_values), 2.8, 9)
     return width + 1.6 + 0.08 * longest[1], height + 0.6 + (0.06 * longest[0] if _slanted(x_values) else 0)
@@ -90,7 +90,7 @@ def _label_axis(axis: Any, values: Sequence[Any]) -> None:
 def _write_numbers(
     ax: "Axes", image: "AxesImage", scores: NDArray[Any], absent: NDArray[Any]
 ) -> NDArray[Any]:
-    """Write each score into its cell, dark on bright and bright on dark; "nan" where all have failed."""
+    """Write each score into its cell, dark on bright or bright on dark; "nan" if all failed."""
     decimals = _decimals(scores)
     texts = np.full(scores.shape, None, dtype=object)
     for (row, column), score in np.ndenumerate(scores):
@@ -127,7 +127,7 @@ def _outline(ax: "Axes", scores: NDArray[Any], sign: int) -> None:
 
 
 def plot_lines(
-    cells: Sequence[SearchCell], names: Sequence[str | None], ax: Any, kwargs: dict[str, Any]
+    cells: Sequence[SearchCell], names: Sequence[str | None], ax: "Axes | None", kwargs: dict[str, Any]
 ) -> tuple["Axes", list[Any]]:
     """Draw mean and standard error over x; return the axes and one errorbar for each line.
 
@@ -141,7 +141,8 @@ def plot_lines(
     place = {cell_key(value): i for i, value in enumerate(x_values)}
     ticks = np.array(x_values, dtype=np.float64) if numeric else np.array(list(map(value_label, x_values)))
     if not numeric:
-        ax.xaxis.update_units(ticks)  # all categories in their order, before a line brings some of them
+        # All categories in their order, before a line that has only some of them.
+        ax.xaxis.update_units(ticks)  # type: ignore[no-untyped-call, unused-ignore]
     bars = []
     lines, _ = axis_values([cell.line for cell in cells])
     for line, name in zip(lines, names, strict=True):

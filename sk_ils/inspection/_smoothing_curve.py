@@ -1,7 +1,7 @@
-"""How much a rule smooths the label of an instance, by the teacher's view of it."""
+"""How much a rule smooths a label, by the teacher's probability of the true class."""
 
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,29 +14,35 @@ from sk_ils.metrics._predictions import check_predictions
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
 
 __all__ = ["SmoothingCurveDisplay"]
 
 _N_GRID = 501
 
 
+class _HasSmoothingFactor(Protocol):
+    """The part of `sk_ils.smoothing.Rule` that is drawn; importing the whole would load torch."""
+
+    def smoothing_factor(self, true_class_proba: NDArray[np.floating]) -> NDArray[np.floating]: ...
+
+
 class SmoothingCurveDisplay:
     """The smoothing factor against the teacher's probability of the true class.
 
-    Create it with :meth:`from_estimator` or :meth:`from_predictions`. The strip above shows how
-    many instances the teacher gives which probability.
+    Create it with :meth:`from_estimator` or :meth:`from_predictions`. The strip above
+    shows how many samples have which probability.
 
     Parameters
     ----------
     true_class_proba : ndarray of shape (n_samples,)
-        The teacher's probability of each instance's true class, in [0, 1].
-
+        The teacher's probability of each sample's true class, in [0, 1].
     smoothing : rule
         Object with ``smoothing_factor(true_class_proba)``, such as those of `sk_ils.smoothing`.
-
     n_bins : int, default=15
         Number of bins of the histogram.
-
     name : str, default=None
         Name in the legend. None takes the rule's representation.
 
@@ -44,10 +50,8 @@ class SmoothingCurveDisplay:
     ----------
     line_ : matplotlib Line2D
         The curve.
-
     ax_ : matplotlib Axes
         The axes with the curve.
-
     figure_ : matplotlib Figure
         The figure that holds it.
 
@@ -66,10 +70,14 @@ class SmoothingCurveDisplay:
     >>> plt.show()
     """
 
+    line_: "Line2D"
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+
     def __init__(
         self,
         true_class_proba: NDArray[Any],
-        smoothing: Any,
+        smoothing: _HasSmoothingFactor,
         *,
         n_bins: int = 15,
         name: str | None = None,
@@ -88,7 +96,7 @@ class SmoothingCurveDisplay:
         *,
         n_bins: int = 15,
         name: str | None = None,
-        ax: Any = None,
+        ax: "Axes | None" = None,
         **kwargs: Any,
     ) -> Self:
         """Draw the curve of a fitted estimator's rule over its teacher's probabilities.
@@ -97,19 +105,23 @@ class SmoothingCurveDisplay:
         ----------
         estimator : InstanceSmoothedClassifier or pipeline that ends in one
             Fitted, with `smoothing_`, `teacher_predict_proba` and `classes_`.
-
         X : array-like of shape (n_samples, n_features)
-            Instances, as for `fit`: their training rows show what the student was taught.
-
+            Samples, as for `fit`. Those of the training show how the student's labels were
+            smoothed.
         y : array-like of shape (n_samples,)
             Their true labels.
-
-        n_bins, name, ax, **kwargs
-            See :meth:`from_predictions`.
+        n_bins : int, default=15
+            Number of bins of the histogram.
+        name : str, default=None
+            Name in the legend. None takes the rule's representation.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure. Pass a display's `ax_` to add another rule.
+        **kwargs : dict
+            Passed to :meth:`matplotlib.axes.Axes.plot`.
 
         Returns
         -------
-        display : SmoothingCurveDisplay
+        SmoothingCurveDisplay
             With `line_`, `ax_` and `figure_` set.
         """
         if isinstance(estimator, Pipeline):
@@ -132,11 +144,11 @@ class SmoothingCurveDisplay:
         y_true: ArrayLike,
         teacher_proba: ArrayLike,
         *,
-        smoothing: Any,
+        smoothing: _HasSmoothingFactor,
         labels: ArrayLike | None = None,
         n_bins: int = 15,
         name: str | None = None,
-        ax: Any = None,
+        ax: "Axes | None" = None,
         **kwargs: Any,
     ) -> Self:
         """Draw the curve of a rule over a teacher's probabilities.
@@ -145,32 +157,25 @@ class SmoothingCurveDisplay:
         ----------
         y_true : array-like of shape (n_samples,)
             True labels.
-
         teacher_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
             The teacher's probabilities; conventions as in
             :func:`~sk_ils.metrics.expected_calibration_error`.
-
         smoothing : rule
-            Object with ``smoothing_factor(true_class_proba)``.
-
+            Object with ``smoothing_factor(true_class_proba)``, such as those of `sk_ils.smoothing`.
         labels : array-like of shape (n_classes,), default=None
             The class of each column; None takes the sorted distinct values of `y_true`.
-
         n_bins : int, default=15
             Number of bins of the histogram.
-
         name : str, default=None
             Name in the legend. None takes the rule's representation.
-
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure. Pass a display's `ax_` to add another rule.
-
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
 
         Returns
         -------
-        display : SmoothingCurveDisplay
+        SmoothingCurveDisplay
             With `line_`, `ax_` and `figure_` set.
         """
         constraints: dict[str, list[Any]] = {"n_bins": [Interval(Integral, 1, None, closed="left")]}
@@ -182,21 +187,20 @@ class SmoothingCurveDisplay:
         display = cls(true_class_proba, smoothing, n_bins=n_bins, name=name)
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+    def plot(self, ax: "Axes | None" = None, **kwargs: Any) -> Self:
         """Draw the curve.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
-
+            Where to draw; None makes a figure. Pass a display's `ax_` to add another rule.
         **kwargs : dict
             Passed to :meth:`matplotlib.axes.Axes.plot`.
 
         Returns
         -------
-        self : SmoothingCurveDisplay
-            With `line_`, `ax_` and `figure_` set.
+        SmoothingCurveDisplay
+            The display itself, with `line_`, `ax_` and `figure_` set.
         """
         import matplotlib.pyplot as plt
 
@@ -228,9 +232,9 @@ class SmoothingCurveDisplay:
 
         Returns
         -------
-        frame : pandas.DataFrame
-            A row for each bin of the histogram with the columns lower, upper, count (the
-            instances), true_class_proba and smoothing_factor (their means, NaN in empty bins).
+        pandas.DataFrame
+            A row for each bin of the histogram with the columns lower, upper, count (of the
+            samples), true_class_proba and smoothing_factor (their means, NaN in empty bins).
         """
         import pandas as pd
 
@@ -249,7 +253,7 @@ class SmoothingCurveDisplay:
         )
 
     def _binned(self) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.float64]]:
-        """Return the right-closed bins' edges, each instance's bin, and the counts."""
+        """Return the right-closed bins' edges, each sample's bin, and the counts."""
         bins = make_bins(self.true_class_proba, None, self.n_bins, "uniform")
         index = bins.index(self.true_class_proba.astype(np.float64))
         return bins.edges, index, np.bincount(index, minlength=self.n_bins).astype(np.float64)

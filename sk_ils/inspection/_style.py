@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 __all__ = ["COLORS", "MARKERS", "TITLE_PAD", "draw_histogram", "histogram_axes", "short_count"]
 
-# Okabe and Ito (2008), "Color Universal Design": told apart with any colour vision. Its yellow is
-# left out, because it is hard to see on white.
+# Okabe and Ito (2008), "Color Universal Design": the colours differ for any colour vision. Their
+# yellow is left out, because it is hard to see on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 _HISTOGRAM = "histogram"
-# Height of the strip and its distance from the axes, in inches: the layout engine reserves room for
-# what has a fixed size. And the distance of a title that clears it, in points.
+# Height of the strip and its distance from the axes in inches: the layout engine reserves room for
+# artists of a fixed size. TITLE_PAD, in points, puts a title above the strip.
 _HEIGHT, _GAP = 0.5, 0.07
 TITLE_PAD = 72 * (_HEIGHT + _GAP) + 4
 
@@ -30,7 +30,7 @@ def histogram_axes(ax: "Axes") -> "Axes":
     for child in ax.child_axes:
         if child.get_label() == _HISTOGRAM:
             return cast("Axes", child)
-    top = ScaledTranslation(0, 1, ax.transAxes)  # type: ignore[arg-type]  # any transform will do
+    top = ScaledTranslation(0, 1, ax.transAxes)  # type: ignore[arg-type]  # the stubs ask for too much
     inches_from_top = ax.figure.dpi_scale_trans + top
     strip = ax.inset_axes(
         (0, _GAP, 1, _HEIGHT),
@@ -52,7 +52,7 @@ def draw_histogram(
     log: bool = False,
     numbers: bool = True,
 ) -> None:
-    """Add the counts in bins; with numbers over the bars, as long as it is the only histogram."""
+    """Add the counts in bins, with numbers over the bars if it is the only histogram."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     first = not strip.patches
@@ -69,9 +69,9 @@ def draw_histogram(
     strip.margins(y=0.3)
     strip.yaxis.set_major_formatter(lambda count, _: short_count(count))
     if log:
-        # Half the smallest count is the ground, so that a single row can be seen.
-        ground = counts[counts > 0].min() / 2
-        strip.set_ylim(bottom=ground if first else min(ground, strip.get_ylim()[0]))
+        # The lower limit is half the smallest count, so that even a single sample has a bar.
+        lower = counts[counts > 0].min() / 2
+        strip.set_ylim(bottom=lower if first else min(lower, strip.get_ylim()[0]))
         strip.yaxis.set_major_locator(LogLocator(numticks=3))
         strip.yaxis.set_minor_locator(NullLocator())
     else:

@@ -50,9 +50,9 @@ class Bins:
         """Return the number of each value's bin, as ``searchsorted(edges[1:-1], values)``.
 
         For equal widths, the integer part of ``values * n_bins`` is never too low, because rounding
-        is monotone: whatever exceeds the rounded i / n_bins also exceeds the true one. It is too
-        high by at most one, which a look at the edge itself puts right. That is five times as fast
-        as the binary search.
+        is monotone: whatever exceeds the rounded i / n_bins also exceeds the exact one. It is too
+        high by at most one, which a comparison with the edge itself corrects. That is five times as
+        fast as the binary search.
         """
         if not self.uniform or self.n_bins > _MAX_GUESSED_BINS:
             return np.searchsorted(self.edges[1:-1], values, side="left")
@@ -72,7 +72,7 @@ class BinSums(NamedTuple):
 def make_bins(
     values: NDArray[Any], weight: NDArray[np.float64] | None, n_bins: int, strategy: Strategy
 ) -> Bins:
-    """Return `n_bins` bins of equal width, or of equal weight (as far as ties allow)."""
+    """Return `n_bins` bins of equal width, or of equal weight as far as equal values allow."""
     if strategy == "uniform":
         return _uniform_bins(n_bins, values.dtype)
     if weight is None:
@@ -197,21 +197,26 @@ def _add_chunk(sums: BinSums, chunk: Chunk, bins: Bins) -> None:
 def bin_error(sums: BinSums, norm: Norm, *, debias: bool = False) -> NDArray[np.float64]:
     """Return the calibration error over the last axis of the sums.
 
-    With `debias`, the squared l2 error, not yet clipped at 0.
+    With `debias` it is the squared l2 error, not yet clipped at 0.
     """
+    error: NDArray[np.float64]
     weight, proba, hits = sums
     share = weight / weight.sum(axis=-1, keepdims=True)
     if norm == "l1":
-        # |sum p - sum 1[y = k]| needs no division by the bins' weights, so no care for empty ones.
-        return np.abs(proba - hits).sum(axis=-1) / weight.sum(axis=-1)
+        # |sum p - sum 1[y = k]| needs no division by the bins' weights, which may be 0.
+        error = np.abs(proba - hits).sum(axis=-1) / weight.sum(axis=-1)
+        return error
     occupied = weight > 0
     gap = np.divide(np.abs(proba - hits), weight, out=np.zeros_like(weight), where=occupied)
     if norm == "max":
-        return gap.max(axis=-1)
+        error = gap.max(axis=-1)
+        return error
     square = gap**2
     if not debias:
-        return np.sqrt((share * square).sum(axis=-1))
+        error = np.sqrt((share * square).sum(axis=-1))
+        return error
     rate = np.divide(hits, weight, out=np.zeros_like(weight), where=occupied)
     counted = weight >= 2  # a single row has no variance to subtract (Kumar's code leaves it out)
     variance = np.divide(rate * (1 - rate), weight - 1, out=np.zeros_like(weight), where=counted)
-    return np.where(counted, share * (square - variance), 0).sum(axis=-1)
+    error = np.where(counted, share * (square - variance), 0).sum(axis=-1)
+    return error

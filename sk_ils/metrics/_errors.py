@@ -44,22 +44,22 @@ def expected_calibration_error(
 ) -> float:
     r"""Distance between a classifier's confidence and its accuracy (ECE).
 
-    The confidence is the probability of the predicted class. With the rows binned by it, and
-    :math:`W_b` the number (or weight) of the rows in bin b, of W in all, the error is
+    The confidence is the probability of the predicted class. The samples are binned by it.
+    :math:`W_b` is the number (or weight) of the samples in bin b, W that of all samples, and the
+    error is
 
     .. math::
 
         \mathrm{ECE} = \sum_b \frac{W_b}{W} \, |\mathrm{conf}_b - \mathrm{acc}_b|,
 
     where :math:`\mathrm{conf}_b` is the mean confidence of the bin and :math:`\mathrm{acc}_b` its
-    accuracy [1]_ [2]_. Empty bins count nothing.
+    accuracy [1]_ [2]_. Empty bins are ignored.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
         True labels: numbers, strings or booleans. Integers that number the columns from 0 are the
         fastest.
-
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
         Probabilities, as `predict_proba` returns them; float16, float32 or float64 (others become
         float64). 1-D input is the probability of the second label and is treated as the two columns
@@ -67,41 +67,36 @@ def expected_calibration_error(
         tolerance is ``sqrt(eps)`` of the input's type, as in :func:`~sklearn.metrics.log_loss`:
         3.1e-2, 3.5e-4, 1.5e-8 for the three types. Values beyond the range, but within the
         tolerance, are round-off and are clipped to [0, 1]; rows are not re-normalised.
-
     labels : array-like of shape (n_classes,), default=None
         The label of each column of `y_proba`, in the columns' order: a classifier's `classes_`.
         None takes the sorted distinct values of `y_true`, which must then be as many as the
-        columns; where a class may be absent from `y_true`, pass its labels.
-
+        columns; pass the labels if a class may be absent from `y_true`.
     n_bins : int, default=15
         Number of bins, 1 or more.
-
     strategy : {"uniform", "quantile"}, default="uniform"
-        "uniform" makes bins of equal width. "quantile" makes bins with equal numbers of rows (equal
-        weight, with `sample_weight`), as ``np.quantile(method="inverted_cdf")`` cuts them; equal
-        confidences stay together, so that ties leave bins empty. This is the *adaptive* ECE.
+        "uniform" makes bins of equal width. "quantile" makes bins with equal numbers of
+        samples (equal weight, with `sample_weight`), with the edges that
+        ``np.quantile(method="inverted_cdf")`` gives. Samples of equal confidence are in the same
+        bin, so that some bins may be empty. This is the *adaptive* ECE.
         Bins are right-closed, (l, u], and 0 belongs to the first. The edges of uniform bins are
         ``i / n_bins`` rounded to the type of `y_proba`, so that a vote of 3 / 15 lies in bin 3.
-
     norm : {"l1", "l2", "max"}, default="l1"
-        "l1" is the mean over rows of the bins' distances (the formula above), "l2" the root of the
-        mean of their squares, "max" the largest distance of any bin, the *maximum calibration
+        "l1" is the mean over samples of the bins' distances (the formula above), "l2" the root of
+        the mean of their squares, "max" the largest distance of any bin, the *maximum calibration
         error*.
-
     sample_weight : array-like of shape (n_samples,), default=None
-        Non-negative weights. A weight of k equals k repetitions of the row.
-
+        Non-negative weights. A weight of k equals k repetitions of the sample.
     debias : bool, default=False
-        Return the debiased *squared* l2 error of [3]_ (`norm` must be "l2"): from each bin's
-        squared distance the variance of its accuracy, :math:`acc_b (1 - acc_b) / (W_b - 1)`, is
-        taken away, bins with :math:`W_b < 2` are left out, and the sum is clipped at 0. Weights
-        are read as repetitions here, so that their scale matters.
+        Return the debiased *squared* l2 error of [3]_ (`norm` must be "l2"): the variance of a
+        bin's accuracy, :math:`acc_b (1 - acc_b) / (W_b - 1)`, is subtracted from its squared
+        distance, bins with :math:`W_b < 2` are left out, and the sum is clipped at 0. Weights are
+        treated as repetitions here, so that their scale matters.
 
     Returns
     -------
-    error : float
-        Between 0 (best) and 1. Even a perfectly calibrated model has a positive plug-in error
-        (debias=False), about .055 for 500 rows and 10 classes: compare it with the null level of
+    float
+        Between 0 (best) and 1. Even a perfectly calibrated model has a positive error if
+        debias=False, about .055 for 500 samples and 10 classes: compare it with the null level of
         :func:`calibration_report`.
 
     Raises
@@ -112,7 +107,7 @@ def expected_calibration_error(
 
     See Also
     --------
-    classwise_calibration_error : Looks at all the probabilities, not at the highest only.
+    classwise_calibration_error : Uses the probabilities of all classes, not the highest only.
     calibration_report : Both errors with their uncertainty.
     sklearn.metrics.brier_score_loss : A proper score: calibration and resolution in one number.
 
@@ -129,7 +124,7 @@ def expected_calibration_error(
     >>> from sk_ils.metrics import expected_calibration_error
     >>> y_true = ["ham", "ham", "spam", "spam"]
     >>> y_proba = [0.2, 0.4, 0.4, 0.8]  # of "spam"
-    >>> round(expected_calibration_error(y_true, y_proba), 3)  # two rows at .8, two at .6
+    >>> round(expected_calibration_error(y_true, y_proba), 3)  # two samples at .8, two at .6
     0.15
     >>> round(expected_calibration_error(y_true, y_proba, norm="max"), 3)
     0.2
@@ -156,65 +151,66 @@ def classwise_calibration_error(
 ) -> float | NDArray[np.float64]:
     r"""Distance between each class's probability and its frequency (class-wise ECE).
 
-    Every class k in turn is set against the rest: the rows are binned by their probability of k,
-    and within a bin the mean of that probability is compared with the share of rows that belong to
-    k,
+    Every class k in turn is compared with the rest: the samples are binned by their probability of
+    k, and within a bin b the mean of that probability, :math:`\bar p_{bk}`, is compared with the
+    share of samples that belong to k, :math:`\bar y_{bk}`. With K classes, and the weight
+    :math:`W_{bk}` of the bin's samples out of W,
 
     .. math::
 
         \mathrm{ECE}_k = \sum_b \frac{W_{bk}}{W} \, |\bar p_{bk} - \bar y_{bk}|, \qquad
         \mathrm{cwECE} = \frac 1 K \sum_k \mathrm{ECE}_k ,
 
-    which is the definition of [1]_, also called marginal [2]_ or static calibration error.
+    which is the definition of [1]_, also called marginal [2]_ or static calibration error. A class
+    without samples in `y_true` counts like any other: its frequency is 0.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
-        True labels; see :func:`expected_calibration_error`.
-
+        True labels: numbers, strings or booleans. Integers that number the columns from 0 are the
+        fastest.
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
-        Probabilities; see :func:`expected_calibration_error` for types, tolerances and clipping.
-
+        Probabilities, as `predict_proba` returns them; float16, float32 or float64 (others become
+        float64). 1-D input is the probability of the second label and is treated as the two columns
+        ``1 - y_proba, y_proba``. Rows must sum to 1. For this and for the range [0, 1] the
+        tolerance is ``sqrt(eps)`` of the input's type, as in :func:`~sklearn.metrics.log_loss`:
+        3.1e-2, 3.5e-4, 1.5e-8 for the three types. Values beyond the range, but within the
+        tolerance, are round-off and are clipped to [0, 1]; rows are not re-normalised.
     labels : array-like of shape (n_classes,), default=None
-        The label of each column; see :func:`expected_calibration_error`. A class without rows in
-        `y_true` counts like any other: its frequency is 0.
-
+        The label of each column of `y_proba`, in the columns' order: a classifier's `classes_`.
+        None takes the sorted distinct values of `y_true`, which must then be as many as the
+        columns; pass the labels if a class may be absent from `y_true`.
     n_bins : int, default=15
         Number of bins of each class, 1 or more.
-
     strategy : {"uniform", "quantile"}, default="uniform"
         Bins of equal width or of equal weight (the *adaptive calibration error* of [3]_); see
         :func:`expected_calibration_error` for the edges. Quantile bins are each class's own.
-
     norm : {"l1", "l2", "max"}, default="l1"
         How each class's bins are summed up; see :func:`expected_calibration_error`.
-
     average : {"macro", "weighted"} or None, default="macro"
         "macro" is the mean of the classes' errors, "weighted" their mean by the classes' frequency
         in `y_true`, None returns them all.
-
     sample_weight : array-like of shape (n_samples,), default=None
-        Non-negative weights. A weight of k equals k repetitions of the row.
-
+        Non-negative weights. A weight of k equals k repetitions of the sample.
     debias : bool, default=False
         Return the debiased *squared* l2 error of [2]_ (`norm` must be "l2"); see
-        :func:`expected_calibration_error`. The average is clipped at 0, not the classes' estimates
-        that it is made of, because clipping each would bring back a bias.
+        :func:`expected_calibration_error`. Only the average is clipped at 0, not the classes'
+        errors before it, because clipping each of them would bring back a bias.
 
     Returns
     -------
-    error : float, or ndarray of shape (n_classes,) if `average` is None
-        Between 0 (best) and 1. Macro averages shrink as classes grow in number, because most
-        probabilities are then near 0: compare only errors of equally many classes.
+    float, or ndarray of shape (n_classes,) if `average` is None
+        Between 0 (best) and 1. Macro averages are the smaller the more classes there are, because
+        most probabilities are then near 0: compare errors for the same number of classes only.
 
     Raises
     ------
     ValueError
-        As :func:`expected_calibration_error`.
+        For the same reasons as in :func:`expected_calibration_error`.
 
     See Also
     --------
-    expected_calibration_error : Looks at the predicted class only.
+    expected_calibration_error : Uses the probability of the predicted class only.
     calibration_report : Both errors with their uncertainty.
 
     References

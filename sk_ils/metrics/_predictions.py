@@ -30,7 +30,7 @@ class Chunk(NamedTuple):
 class Predictions:
     """Rows of class probabilities with their true classes as column numbers.
 
-    The probabilities are looked at when `chunks` reads them, so that they travel from memory once.
+    The probabilities are checked while `chunks` reads them, so that memory is read only once.
     """
 
     proba: NDArray[Any]  # (n_samples, n_classes), float16, float32 or float64, not yet checked
@@ -52,7 +52,7 @@ class Predictions:
             yield Chunk(proba, self.codes[rows], weight)
 
     def columns(self, classes: Iterable[int] | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield each class's number and probabilities, checked and clipped; by default, of all."""
+        """Yield number, and checked and clipped probabilities, of each class (None: of all)."""
         for _ in self.chunks():
             pass  # refuse bad rows first
         wanted = list(range(len(self.labels)) if classes is None else classes)
@@ -105,7 +105,7 @@ def named_models(y_proba: ArrayLike | Mapping[str, ArrayLike], alone: str | None
 
 
 def _tolerance(dtype: np.dtype[Any]) -> float:
-    """Round-off that a softmax in this type may show: sqrt(eps), as in `log_loss`."""
+    """Return the round-off to allow for a softmax in this type: sqrt(eps), as in `log_loss`."""
     return float(np.sqrt(np.finfo(dtype).eps))
 
 
@@ -117,7 +117,7 @@ def _two_columns(proba: NDArray[Any]) -> NDArray[Any]:
 
 
 def _checked_rows(proba: NDArray[Any], start: int, tolerance: float) -> NDArray[Any]:
-    """Return rows clipped to [0, 1], float16 as float32, or refuse them."""
+    """Return rows clipped to [0, 1], float16 as float32; raise ValueError for bad ones."""
     if proba.dtype == np.float16:
         proba = proba.astype(np.float32)  # exact; NumPy has no fast arithmetic for float16
     inside = _check_range(proba, start, tolerance)
@@ -133,7 +133,8 @@ def _checked_rows(proba: NDArray[Any], start: int, tolerance: float) -> NDArray[
             "(y_proba / y_proba.sum(axis=1, keepdims=True)), and keep float16 and float32 "
             "probabilities in their own type instead of converting them to float64."
         )
-    return proba if inside else proba.clip(0, 1)
+    clipped: NDArray[Any] = proba if inside else proba.clip(0, 1)
+    return clipped
 
 
 def _check_range(proba: NDArray[Any], start: int, tolerance: float) -> bool:
@@ -183,7 +184,7 @@ def _are_columns(y: NDArray[Any], n_classes: int) -> bool:
 
 
 def _check_labels(labels: ArrayLike, n_classes: int) -> NDArray[Any]:
-    classes = column_or_1d(labels)
+    classes: NDArray[Any] = column_or_1d(labels)
     if len(np.unique(classes)) != len(classes) or len(classes) != n_classes:
         raise ValueError(
             f"labels must hold {n_classes} different labels, one for each column of y_proba and "

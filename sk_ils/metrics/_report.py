@@ -38,33 +38,33 @@ _CONSTRAINTS: dict[str, list[Any]] = {
 
 # Measured by benchmarks/paper/interval_coverage.py.
 _CAVEAT = (
-    "* The range of the bootstrap, not a confidence interval: it sits too high. At a nominal 90 %\n"
-    "  it held the true ECE in 0 % (none, 500 rows), 48 % (.035, 2000 rows) and 91 % (.115, 2000\n"
-    "  rows) of draws, the true class-wise error in 0 %. Compare the value with its null level."
+    "* The range of the bootstrap, not a confidence interval: it is too high. At a nominal 90 % it\n"
+    "  contained the true ECE in 0 % (ECE 0, 500 samples), 48 % (.035, 2000 samples) and 91 % (.115,\n"
+    "  2000 samples) of draws, the true class-wise error in 0 %. Compare the value with its null level."
 )
 _LEGEND = (
     "null level: median and {level:g} % quantile of the error that these probabilities would show\n"
-    "  if they were perfectly calibrated. debiased: the squared l2 error less its bias."
+    "  if they were perfectly calibrated. debiased: the squared l2 error minus its bias."
 )
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric and what is known of its uncertainty.
+    """A metric and its uncertainty.
 
-    Attributes
+    Parameters
     ----------
     value : float
         The metric, or the difference of two models' metrics.
     low, high : float
-        Ends of the bootstrap's percentile interval.
+        Lower and upper end of the bootstrap's percentile interval.
     nominal_coverage : bool
         Whether the interval may be read as a confidence interval. False for calibration errors.
-    null_median, null_high : float or None
-        Quantiles, of 0.5 and of `confidence_level`, of the value that a perfectly calibrated model
-        with these probabilities would show. None where there is no such level.
-    debiased_square : float or None
-        The debiased squared l2 error. None for what is no calibration error.
+    null_median, null_high : float or None, default=None
+        The 0.5 and the `confidence_level` quantile of the value that a perfectly calibrated model
+        with these probabilities would show. None for metrics without such a level.
+    debiased_square : float or None, default=None
+        The debiased squared l2 error. None for metrics that are no calibration error.
     """
 
     value: float
@@ -79,8 +79,8 @@ class Estimate:
 class CalibrationReport(Mapping[str, Any]):
     """Metrics with their uncertainty, as a mapping.
 
-    Of one model: names of metrics -> `Estimate`. Of several: names of models -> such mappings, and
-    below them the differences, under names like "b - a".
+    For one model it maps names of metrics to `Estimate`. For several models it maps their names to
+    such mappings, and names like "b - a" to the differences of two models.
 
     Made by :func:`calibration_report`.
 
@@ -88,12 +88,10 @@ class CalibrationReport(Mapping[str, Any]):
     ----------
     tables : dict of str -> dict of str -> Estimate
         The estimates by model and metric. The key "" alone stands for one model without a name.
-
     title : str
         First line of the representation.
-
     confidence_level : float
-        Of the intervals and of the null level, in (0, 1).
+        Level of the intervals and of the null level, in (0, 1).
     """
 
     def __init__(
@@ -120,9 +118,9 @@ class CalibrationReport(Mapping[str, Any]):
 
         Returns
         -------
-        frame : pandas.DataFrame
+        pandas.DataFrame
             A row for each metric, or for each (model, metric), and a column for each attribute of
-            `Estimate`; NaN where there is none.
+            `Estimate`; NaN stands for None.
         """
         import pandas as pd
 
@@ -212,38 +210,33 @@ def calibration_report(
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
-        True labels; see :func:`expected_calibration_error`.
-
+        True labels: numbers, strings or booleans. Integers that number the columns from 0 are the
+        fastest.
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or dict of such
         Probabilities; see :func:`expected_calibration_error`. A dict maps the names of models to
-        their probabilities for these rows; the report then contains the paired differences of all
-        pairs, later less earlier.
-
+        their probabilities for the same samples; the report then also contains the paired
+        difference of each two models, the later minus the earlier in the dict.
     labels : array-like of shape (n_classes,), default=None
-        The label of each column; see :func:`expected_calibration_error`.
-
+        The label of each column of `y_proba`, in the columns' order: a classifier's `classes_`.
+        None takes the sorted distinct values of `y_true`, which must then be as many as the
+        columns; pass the labels if a class may be absent from `y_true`.
     n_bins : int, default=15
         Number of bins of the calibration errors.
-
     strategy : {"uniform", "quantile"}, default="uniform"
         How the bins are cut; see :func:`expected_calibration_error`.
-
     sample_weight : array-like of shape (n_samples,), default=None
-        Non-negative weights. A row counts as one observation however heavy it is: it is resampled
-        with its weight.
-
+        Non-negative weights. A sample counts as one observation whatever its weight: it is
+        resampled together with its weight.
     n_resamples : int, default=1000
         Number of bootstrap resamples, and of draws for the null level.
-
     confidence_level : float, default=0.95
         Level of the intervals (two-sided) and of the null level (one-sided), in (0, 1).
-
     random_state : int, RandomState instance or None, default=None
         Determines the resamples. Pass an int for reproducible output.
 
     Returns
     -------
-    report : CalibrationReport
+    CalibrationReport
         A mapping with the keys "accuracy", "cross_entropy" (nats), "brier_score" (sum over classes,
         0 to 2), "expected_calibration_error" and "classwise_calibration_error" (l1, macro), with
         `frame()` and a representation for terminal and notebook. For several models, a mapping of
@@ -252,7 +245,7 @@ def calibration_report(
     Raises
     ------
     ValueError
-        As :func:`expected_calibration_error`.
+        For the same reasons as in :func:`expected_calibration_error`.
 
     See Also
     --------
@@ -262,15 +255,15 @@ def calibration_report(
     -----
     The percentile intervals of accuracy, cross-entropy, Brier score and of their paired differences
     reach their nominal coverage. Those of calibration errors do not, because resampling adds to the
-    bias that the error already has: at a nominal 90 %, with 10 classes, they held the true ECE in
-    0 % (true ECE 0 or .035, 500 rows), 48 % (.035, 2000 rows) and 91 % (.115, 2000 rows) of 400
-    draws, the true class-wise error in 0 % of all these. `Estimate.nominal_coverage` says which is
-    which.
+    bias that the error already has: at a nominal 90 %, with 10 classes, they contained the
+    true ECE in 0 % (true ECE 0 or .035, 500 samples), 48 % (.035, 2000 samples) and 91 % (.115,
+    2000 samples) of 400 draws, the true class-wise error in 0 % of all these.
+    `Estimate.nominal_coverage` is True for the intervals of the first kind.
 
-    The null level draws labels from the probabilities themselves [1]_. It holds for any number of
-    rows, since the true distribution under perfect calibration is the one that is drawn from.
+    For the null level, labels are drawn from the probabilities themselves [1]_. It is valid for any
+    number of samples, since under perfect calibration this is the true distribution of the labels.
 
-    The bins are those of all rows, also in the resamples. Time and memory grow with
+    The bins are made from all samples and stay the same in the resamples. Time and memory grow with
     `n_resamples`.
 
     References
@@ -320,7 +313,7 @@ def calibration_report(
         difference = ScoreDraws(*(y - x for x, y in zip(draws[a], draws[b], strict=True)))
         tables[f"{b} - {a}"] = _estimates(values[b] - values[a], difference, confidence_level)
     shape = next(iter(models.values())).predictions.proba.shape
-    size = f"{shape[0]} rows, {shape[1]} classes, {n_bins} {strategy} bins, {n_resamples} resamples"
+    size = f"{shape[0]} samples, {shape[1]} classes, {n_bins} {strategy} bins, {n_resamples} resamples"
     return CalibrationReport(tables, title=f"Calibration report: {size}", confidence_level=confidence_level)
 
 
@@ -330,7 +323,7 @@ def _weighted_rows(
     labels: ArrayLike | None,
     sample_weight: ArrayLike | None,
 ) -> Predictions:
-    """Return the predictions less rows without weight, which a resample could consist of."""
+    """Return the predictions without rows of weight 0: a resample might hold nothing else."""
     predictions = check_predictions(y_true, y_proba, labels=labels, sample_weight=sample_weight)
     weight = predictions.weight
     if weight is None or weight.all():

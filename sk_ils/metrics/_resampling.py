@@ -1,4 +1,4 @@
-"""What the metrics of a report would show on other draws: the bootstrap and the null level."""
+"""The metrics of a report on resampled data: the bootstrap and the null level."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ def bootstrap(model: BinnedModel, n_resamples: int, seed: int) -> ScoreDraws:
     scores = np.zeros((3, n_resamples))
     gaps = np.zeros((n_bins, n_resamples))
     class_gaps = np.zeros((n_classes, n_bins, n_resamples))
-    left = np.full(n_resamples, n_samples)  # draws that fall to the rows not yet seen
+    left = np.full(n_resamples, n_samples)  # draws that are left for later rows
     for rows, proba in _batches(model.predictions, n_resamples):
         n_rows = rows.stop - rows.start
         hits = rng.binomial(left, n_rows / (n_samples - rows.start))
@@ -158,6 +158,7 @@ def _draw_classes(rng: np.random.Generator, proba: NDArray[Any], n_resamples: in
     cumulated = np.cumsum(proba, axis=1, dtype=np.float64)
     cumulated /= cumulated[:, -1:]
     u = rng.random((n_rows, n_resamples))
+    drawn: NDArray[np.intp]
     if n_classes <= _FEW_CLASSES:
         drawn = np.zeros(u.shape, dtype=np.intp)
         for threshold in cumulated.T[:-1]:
@@ -166,7 +167,8 @@ def _draw_classes(rng: np.random.Generator, proba: NDArray[Any], n_resamples: in
     # Row i's thresholds lie between i and i + 1, so that one sorted array holds them all.
     row = np.arange(n_rows)[:, None]
     found = np.searchsorted((cumulated + row).ravel(), (u + row).ravel(), side="right")
-    return np.minimum(found.reshape(u.shape) - row * n_classes, n_classes - 1)
+    drawn = np.minimum(found.reshape(u.shape) - row * n_classes, n_classes - 1)
+    return drawn
 
 
 def _one_hot(index: NDArray[np.intp], value: NDArray[np.float64], n_bins: int) -> NDArray[np.float64]:

@@ -42,18 +42,17 @@ def calibration_scoring(labels: ArrayLike | None = None, n_bins: int = 15) -> di
     ----------
     labels : array-like of shape (n_classes,), default=None
         All classes, sorted, as in a fitted classifier's `classes_`. None takes them from each
-        fold's `y_true`, and raises where a fold lacks a class; :class:`CalibrationScorer` needs no
-        such list.
-
+        fold's `y_true`, and raises an error if a fold lacks a class; :class:`CalibrationScorer`
+        needs no such list.
     n_bins : int, default=15
         Number of bins of the calibration errors.
 
     Returns
     -------
-    scoring : dict of str -> callable
+    dict of str -> callable
         Keys "accuracy", "neg_log_loss" (nats), "neg_brier_score" (the sum over classes, -2 to 0),
         "neg_expected_calibration_error" and "neg_classwise_calibration_error". Greater is better
-        for each. Each reads the probabilities, and takes `sample_weight` where metadata routing
+        for each. Each reads the probabilities, and takes `sample_weight` if metadata routing
         requests it.
 
     See Also
@@ -63,8 +62,8 @@ def calibration_scoring(labels: ArrayLike | None = None, n_bins: int = 15) -> di
     Notes
     -----
     A calibration error alone is no criterion to choose a model by: predicting the classes'
-    frequencies for every row makes it 0. Choose by a proper score (``refit="neg_log_loss"``), and
-    read the calibration errors beside it.
+    frequencies for every sample makes it 0. Choose by a proper score (``refit="neg_log_loss"``),
+    and read the calibration errors in addition.
 
     Examples
     --------
@@ -106,17 +105,15 @@ class CalibrationScorer:
     """Score a classifier's probabilities in one call, with the classes that it knows.
 
     An instance is a callable for `scoring=` that returns a dict. It asks for the probabilities
-    once, and takes the classes from ``estimator.classes_``, so that folds without some class do not
-    fail. A class that the estimator has never seen has the probability 0 in all rows.
+    once, and takes the classes from ``estimator.classes_``, so that a fold that lacks a class does
+    not fail. A class that the estimator has never seen has the probability 0 for all samples.
 
     Parameters
     ----------
     n_bins : int, default=15
         Number of bins of the calibration errors.
-
     strategy : {"uniform", "quantile"}, default="uniform"
         How the bins are cut; see :func:`expected_calibration_error`.
-
     norm : {"l1", "l2", "max"}, default="l1"
         How the bins' distances are summed up; see :func:`expected_calibration_error`.
 
@@ -146,25 +143,22 @@ class CalibrationScorer:
     def __call__(
         self, estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> dict[str, float]:
-        """Score the estimator on rows that it has not been fitted on.
+        """Score the estimator on samples that it has not been fitted on.
 
         Parameters
         ----------
         estimator : classifier
             Fitted, with `predict_proba` and `classes_`.
-
         X : array-like
             Whatever the estimator predicts from.
-
         y : array-like of shape (n_samples,)
             True labels.
-
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
 
         Returns
         -------
-        scores : dict of str -> float
+        dict of str -> float
             The keys of :func:`calibration_scoring`; greater is better for each.
         """
         y_proba, labels = _with_unseen_classes(
@@ -188,12 +182,12 @@ class CalibrationScorer:
         Parameters
         ----------
         sample_weight : bool, str or None
-            True requests it, False refuses it, None raises if it is given, and a name requests the
-            metadata of that name.
+            True requests it, False ignores it, None raises an error if it is passed, and a name
+            requests the metadata of that name.
 
         Returns
         -------
-        self : CalibrationScorer
+        CalibrationScorer
             The scorer itself.
         """
         if not get_config()["enable_metadata_routing"]:
@@ -204,7 +198,13 @@ class CalibrationScorer:
         return self
 
     def get_metadata_routing(self) -> MetadataRequest:
-        """Return the scorer's metadata request, for scikit-learn."""
+        """Return the scorer's metadata request, for scikit-learn.
+
+        Returns
+        -------
+        MetadataRequest
+            Whether `sample_weight` is to be passed, and under which name.
+        """
         request = MetadataRequest(owner=self)
         request.score.add_request(param="sample_weight", alias=self._sample_weight_request)
         return request
@@ -232,8 +232,8 @@ def _mean_score(
 ) -> float:
     """Return the mean of one of the row scores.
 
-    scikit-learn's functions sort the labels, halve the Brier score of two classes, or need the
-    predicted labels, which would cost another prediction.
+    scikit-learn's functions are not used: they sort the labels, halve the Brier score of two
+    classes, or need the predicted labels, which would cost another prediction.
     """
     predictions = check_predictions(y_true, y_proba, labels=labels, sample_weight=sample_weight)
     rows = row_scores(predictions)._asdict()[score]
