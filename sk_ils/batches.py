@@ -12,11 +12,21 @@ __all__ = ["BatchLoader", "DatasetLoader", "SampleSet", "Targets"]
 
 
 class Targets(NamedTuple):
-    """What the loss needs of the samples of a batch."""
+    """What the loss needs of the samples of a batch.
 
-    y_encoded: Tensor  # (batch,), int64 class indices
-    soft: Tensor | None = None  # (batch, class), the rule's targets; None means hard labels
-    weight: Tensor | None = None  # (batch,)
+    Parameters
+    ----------
+    y_encoded : int64 Tensor of shape (batch,)
+        Class indices.
+    soft : Tensor of shape (batch, n_classes), default=None
+        The rule's targets; None means hard labels.
+    weight : Tensor of shape (batch,), default=None
+        Weights; None means equal ones.
+    """
+
+    y_encoded: Tensor
+    soft: Tensor | None = None
+    weight: Tensor | None = None
 
 
 Batch = tuple[Any, Targets]
@@ -37,6 +47,7 @@ class SampleSet(Dataset):
     soft : Tensor of shape (n_samples, n_classes), default=None
         The targets that training compares with; None means hard labels.
     weight : Tensor of shape (n_samples,), default=None
+        Weights; None means equal ones.
     """
 
     def __init__(
@@ -63,23 +74,69 @@ class SampleSet(Dataset):
         return self.X[index]
 
     def targets(self, index: Tensor | slice) -> Targets:
-        """Return the targets of the samples of an index."""
+        """Return the targets of some samples.
+
+        Parameters
+        ----------
+        index : int64 Tensor or slice
+            Which samples.
+
+        Returns
+        -------
+        Targets
+            Of these samples, in the order of the index.
+        """
         soft = None if self.soft is None else self.soft[index]
         weight = None if self.weight is None else self.weight[index]
         return Targets(self.y_encoded[index], soft, weight)
 
     def take(self, index: Any) -> "SampleSet":
-        """Return the samples of an integer index, in its order."""
+        """Return some samples.
+
+        Parameters
+        ----------
+        index : array-like of int
+            Which samples.
+
+        Returns
+        -------
+        SampleSet
+            These samples, in the order of the index.
+        """
         chosen = torch.as_tensor(index, dtype=torch.int64)
         X = self.X[chosen] if isinstance(self.X, Tensor) else Subset(self.X, chosen.tolist())
         return SampleSet(X, *self.targets(chosen))
 
     def with_soft(self, soft: Tensor | None) -> "SampleSet":
-        """Return the same samples with other soft targets."""
+        """Return the same samples with other soft targets.
+
+        Parameters
+        ----------
+        soft : Tensor of shape (n_samples, n_classes) or None
+            The targets; None means hard labels.
+
+        Returns
+        -------
+        SampleSet
+            It shares all other tensors with this one.
+        """
         return SampleSet(self.X, self.y_encoded, soft, self.weight)
 
     def to(self, device: Any, dtype: torch.dtype | None = None) -> "SampleSet":
-        """Return the samples with every tensor on a device, floating-point inputs in a type."""
+        """Return the samples with every tensor on a device.
+
+        Parameters
+        ----------
+        device : torch.device or str
+            Where the tensors go.
+        dtype : torch.dtype, default=None
+            Type of floating-point inputs; None keeps it.
+
+        Returns
+        -------
+        SampleSet
+            It shares the tensors that need no change with this one.
+        """
         X = self.X
         if isinstance(X, Tensor):
             X = X.to(device=device, dtype=dtype if X.is_floating_point() else None)
@@ -88,7 +145,13 @@ class SampleSet(Dataset):
         return SampleSet(X, self.y_encoded.to(device), soft, weight)
 
     def n_bytes(self) -> int:
-        """Return the memory that the tensors take."""
+        """Return the memory that the tensors take.
+
+        Returns
+        -------
+        int
+            Bytes, without what a user's Dataset takes.
+        """
         parts = (self.X, self.y_encoded, self.soft, self.weight)
         return sum(part.numel() * part.element_size() for part in parts if isinstance(part, Tensor))
 
@@ -103,6 +166,7 @@ class BatchLoader:
     dataset : SampleSet
         With a tensor as X.
     batch_size : int, default=128
+        Samples of a batch.
     shuffle : bool, default=False
         Whether to draw a new order in each epoch.
     drop_last : bool, default=False
@@ -169,9 +233,11 @@ class DatasetLoader:
     Parameters
     ----------
     dataset : SampleSet
+        With a user's Dataset, or a tensor, as X.
     loader : callable, default=DataLoader
         DataLoader or a class with its parameters.
     collate_fn : callable, default=default_collate
+        Makes a batch of a list of the Dataset's items.
     shuffle : bool, default=False
         Whether to draw a new order in each epoch, the one that BatchLoader draws.
     generator : torch.Generator, default=None

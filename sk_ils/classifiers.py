@@ -34,8 +34,8 @@ _NESTED = ("smoothing__", "teacher__")
 class TeacherClassifier(CalibratedNet):
     """Neural network classifier with early stopping and temperature scaling, trained on hard labels.
 
-    Plain cross-entropy training, as a teacher of :class:`InstanceSmoothedClassifier` is trained, and the
-    honest baseline of it. A skorch ``NeuralNetClassifier`` that keeps scikit-learn's contract.
+    Plain cross-entropy training, as a teacher of :class:`InstanceSmoothedClassifier` is trained, and
+    the baseline to compare it with. A skorch ``NeuralNetClassifier`` that keeps scikit-learn's contract.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ class TeacherClassifier(CalibratedNet):
     train_split : float in (0, 1), callable or None, default=0.2
         The hold-out, for early stopping, best epoch and temperature. A float is the share of the rows, drawn
         from every class by `random_state`, whole groups if `groups` are passed; classes with one row stay in
-        training. A callable is skorch's: ``ValidSplit(5)`` or ``predefined_split(dataset)``. None trains on
-        all rows, and then the last epoch counts and the temperature is 1. So does, with a warning, a
-        hold-out of fewer than 10 rows.
+        training. A callable is skorch's: ``ValidSplit(5)`` or ``predefined_split(dataset)``. None, or (with a
+        warning) fewer than 10 held-out samples: trains on all samples, keeps the last epoch,
+        `temperature_` is 1.
     patience : int or None, default=None
         Epochs without a lower validation cross-entropy after which training stops; None never stops. With a
         hold-out, the epoch with the lowest validation cross-entropy (of hard labels) is restored either way.
@@ -130,18 +130,20 @@ class TeacherClassifier(CalibratedNet):
 
         Parameters
         ----------
-        X : array-like, DataFrame or Tensor of shape (n, n_features) or (n, ...), or Dataset with n items
-            A Dataset yields ``(x, y)``.
-        y : array-like of shape (n,), default=None
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            Arrays have the shape (n_samples, n_features) or (n_samples, ...); a Dataset yields
+            ``(x, y)``.
+        y : array-like of shape (n_samples,), default=None
             Labels of any kind. None for a Dataset: its ``targets``, else the y of one pass over it.
-        sample_weight : array-like of shape (n,), default=None
+        sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, which count in the training loss, the validation loss and the temperature.
-        groups : array-like of shape (n,), default=None
+        groups : array-like of shape (n_samples,), default=None
             Rows of one group are held out together.
 
         Returns
         -------
         self
+            The estimator.
 
         Raises
         ------
@@ -164,17 +166,19 @@ class TeacherClassifier(CalibratedNet):
 
         Parameters
         ----------
-        X : array-like, DataFrame, Tensor or Dataset with n rows
-        y : array-like of shape (n,), default=None
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+        y : array-like of shape (n_samples,), default=None
             As in `fit`.
         classes : array-like of shape (n_classes,), default=None
             All labels that will ever come; needed in the first call.
-        sample_weight : array-like of shape (n,), default=None
+        sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
 
         Returns
         -------
         self
+            The estimator.
         """
         return self._partial_fit(X, y, classes, sample_weight)
 
@@ -237,9 +241,9 @@ class InstanceSmoothedClassifier(CalibratedNet):
     train_split : float in (0, 1), callable or None, default=0.2
         The hold-out, for early stopping, best epoch and temperature. A float is the share of the rows, drawn
         from every class by `random_state`, whole groups if `groups` are passed; classes with one row stay in
-        training. A callable is skorch's: ``ValidSplit(5)`` or ``predefined_split(dataset)``. None trains on
-        all rows, and then the last epoch counts and the temperature is 1. So does, with a warning, a
-        hold-out of fewer than 10 rows.
+        training. A callable is skorch's: ``ValidSplit(5)`` or ``predefined_split(dataset)``. None, or (with a
+        warning) fewer than 10 held-out samples: trains on all samples, keeps the last epoch,
+        `temperature_` is 1.
     patience : int or None, default=None
         Epochs without a lower validation cross-entropy after which training stops; None never stops. With a
         hold-out, the epoch with the lowest validation cross-entropy (of hard labels) is restored either way.
@@ -398,6 +402,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         Returns
         -------
         self
+            The estimator.
         """
         if "smoothing" in params:
             self.smoothing = params["smoothing"]
@@ -436,22 +441,24 @@ class InstanceSmoothedClassifier(CalibratedNet):
 
         Parameters
         ----------
-        X : array-like, DataFrame or Tensor of shape (n, n_features) or (n, ...), or Dataset with n items
-            A Dataset yields ``(x, y)``.
-        y : array-like of shape (n,), default=None
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            Arrays have the shape (n_samples, n_features) or (n_samples, ...); a Dataset yields
+            ``(x, y)``.
+        y : array-like of shape (n_samples,), default=None
             Labels of any kind. None for a Dataset: its ``targets``, else the y of one pass over it.
-        sample_weight : array-like of shape (n,), default=None
+        sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, which count in the training loss, the validation loss and the temperature,
             of the teacher too if it takes weights.
-        groups : array-like of shape (n,), default=None
+        groups : array-like of shape (n_samples,), default=None
             Rows of one group are held out together.
-        teacher_proba : array-like of shape (n, n_classes), default=None
+        teacher_proba : array-like of shape (n_samples, n_classes), default=None
             A teacher's probabilities of each row, columns in sorted order of the labels, instead of a
             teacher. They leak the labels of test rows in a cross-validation unless the teacher never saw X.
 
         Returns
         -------
         self
+            The estimator.
 
         Raises
         ------
@@ -476,17 +483,19 @@ class InstanceSmoothedClassifier(CalibratedNet):
 
         Parameters
         ----------
-        X : array-like, DataFrame, Tensor or Dataset with n rows
-        y : array-like of shape (n,), default=None
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+        y : array-like of shape (n_samples,), default=None
             As in `fit`.
         classes : array-like of shape (n_classes,), default=None
             All labels that will ever come; needed in the first call.
-        sample_weight : array-like of shape (n,), default=None
+        sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
 
         Returns
         -------
         self
+            The estimator.
 
         Raises
         ------
@@ -509,14 +518,23 @@ class InstanceSmoothedClassifier(CalibratedNet):
 
         Parameters
         ----------
-        X, y, sample_weight, groups, teacher_proba
-            As of `fit`.
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+        y : array-like of shape (n_samples,)
+            As in `fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in `fit`.
+        groups : array-like of shape (n_samples,), default=None
+            As in `fit`.
+        teacher_proba : array-like of shape (n_samples, n_classes), default=None
+            As in `fit`.
         seed : int
             Shuffles the split.
 
         Returns
         -------
         FitData
+            The training part and the hold-out.
         """
         data = super().prepare_fit(X, y, sample_weight=sample_weight, groups=groups, seed=seed)
         if teacher_proba is None:
@@ -535,10 +553,12 @@ class InstanceSmoothedClassifier(CalibratedNet):
         Parameters
         ----------
         data : FitData
+            The training part and the hold-out.
 
         Returns
         -------
         TeacherOutput
+            The fitted teacher, its logits and T_cal.
         """
         if data.teacher_proba is not None:
             return given_output(data.teacher_proba, data)
@@ -554,6 +574,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         Parameters
         ----------
         data : FitData
+            The training part and the hold-out.
         output : TeacherOutput or None
             None for a rule that needs no teacher.
 

@@ -240,9 +240,9 @@ class SmoothingSearchCV(BaseSearchCV):
 
         Parameters
         ----------
-        X : array-like, DataFrame, Tensor or Dataset with n rows
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
             As the estimator's fit takes it.
-        y : array-like of shape (n,), default=None
+        y : array-like of shape (n_samples,), default=None
             Labels of any kind; None for a Dataset that has them.
         **params : dict
             Metadata with one value a row: `sample_weight`, `groups` and `teacher_proba` go to the
@@ -253,6 +253,7 @@ class SmoothingSearchCV(BaseSearchCV):
         Returns
         -------
         self
+            The search.
 
         Raises
         ------

@@ -14,7 +14,7 @@ from skorch.callbacks import EpochScoring
 from torch.utils.data import TensorDataset
 
 from sk_ils import SmoothingSearchCV
-from sk_ils import net as net_module
+from sk_ils._net import training
 from sk_ils.inspection import ReliabilityDisplay, SmoothingCurveDisplay
 from sk_ils.metrics import (
     CalibrationScorer,
@@ -73,7 +73,7 @@ def test_a_fit_on_the_cpu_leaves_the_gpus_generators_alone(student, table):
 def test_data_that_do_not_fit_go_over_batch_by_batch(student, table, monkeypatch):
     X, y = table
     resident = student(device="cuda").fit(X, y).predict_proba(X)
-    monkeypatch.setattr(net_module, "_RESIDENT_SHARE", 0.0)
+    monkeypatch.setattr(training, "_RESIDENT_SHARE", 0.0)
     streamed = student(device="cuda").fit(X, y).predict_proba(X)
     np.testing.assert_allclose(streamed, resident, atol=1e-6)
 

@@ -298,8 +298,8 @@ def test_no_logits_at_all_is_an_error(rule):
         ([-1], [[0.0, 1.0]], "got values from -1"),
         ([0], [[0.0, np.nan]], "NaN or infinity"),
         ([0], [[0.0, -np.inf]], "NaN or infinity"),
-        ([0], [[0.0]], r"shape \(n, K\) with K >= 2"),
-        ([0], [0.0, 1.0], r"shape \(n, K\) with K >= 2"),
+        ([0], [[0.0]], r"shape \(n_samples, n_classes\) with n_classes >= 2"),
+        ([0], [0.0, 1.0], r"shape \(n_samples, n_classes\) with n_classes >= 2"),
     ],
 )
 def test_bad_labels_and_logits_are_refused(y, logits, message):

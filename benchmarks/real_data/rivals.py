@@ -211,5 +211,5 @@ class BetaSmoothedClassifier(TeacherClassifier):
         with torch.no_grad():
             logits = self._average(X)
         draws = torch.rand(len(logits), device=logits.device).pow(1 / self.concentration)  # inverse CDF
-        targets = beta_targets(y_true.codes.to(logits.device), logits, draws, self.weight)
+        targets = beta_targets(y_true.y_encoded.to(logits.device), logits, draws, self.weight)
         return super().get_loss(y_pred, y_true._replace(soft=targets), X, training)

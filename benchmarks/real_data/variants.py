@@ -157,7 +157,7 @@ class ScaledBestEpoch(Callback):
         """Note the weights if this epoch is the best."""
         if dataset_valid is None:
             return
-        logits, codes = net.forward(dataset_valid).numpy(), dataset_valid.codes.numpy()
+        logits, codes = net.forward(dataset_valid).numpy(), dataset_valid.y_encoded.numpy()
         loss = cross_entropy(log_softmax(logits, fit_temperature(logits, codes)), codes)
         if loss < self.loss_:
             self.loss_ = loss

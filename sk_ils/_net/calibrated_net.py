@@ -69,6 +69,7 @@ class CalibratedNet(SklearnNet):
         Returns
         -------
         self
+            The estimator.
         """
         if not hasattr(self, "classes_inferred_"):
             raise RuntimeError(f"{type(self).__name__} is built by fit, which knows the sizes of the data.")
@@ -127,6 +128,11 @@ class CalibratedNet(SklearnNet):
         ----------
         seed : int
             Of torch's generators, which are as they were after the block.
+
+        Yields
+        ------
+        None
+            The block runs inside.
         """
         with self._on_device(), seeded(seed, self.device):
             yield
@@ -205,14 +211,21 @@ class CalibratedNet(SklearnNet):
 
         Parameters
         ----------
-        X, y, sample_weight, groups
-            As of `fit`.
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+        y : array-like of shape (n_samples,)
+            As in `fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in `fit`.
+        groups : array-like of shape (n_samples,), default=None
+            As in `fit`.
         seed : int
             Shuffles the split.
 
         Returns
         -------
         FitData
+            The training part and the hold-out.
         """
         known = self.classes_ if self.initialized_ else None
         samples, self._schema = self._check_samples(X, y, sample_weight, classes=known, reset=True)
@@ -273,6 +286,7 @@ class CalibratedNet(SklearnNet):
         Yields
         ------
         TrainingState
+            Dropped at the end of the block.
         """
         with self.fit_session(seed):
             if not self.initialized_:
@@ -303,6 +317,7 @@ class CalibratedNet(SklearnNet):
         valid : Part or None
             The hold-out; without it the last epoch counts and the temperature stays.
         seed : int
+            Of the initial weights, dropout and the order of the samples.
         """
         with self.training(seed) as state:
             y = self.classes_[samples.y_encoded.numpy()]
@@ -320,6 +335,7 @@ class CalibratedNet(SklearnNet):
         Parameters
         ----------
         result : FitResult
+            The best state and the losses.
         data : FitData
             What the stack was trained on.
         """
@@ -550,7 +566,7 @@ class CalibratedNet(SklearnNet):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            float64, columns in the order of `classes_`; rows sum to 1.
+            Float64, columns in the order of `classes_`; rows sum to 1.
         """
         return softmax(self._checked_logits(X), self.temperature_)
 
@@ -568,6 +584,7 @@ class CalibratedNet(SklearnNet):
         Returns
         -------
         ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+            Float64, columns in the order of `classes_`.
         """
         logits = self._checked_logits(X)
         if logits.shape[1] == 2:

@@ -118,10 +118,12 @@ class SklearnNet(NeuralNetClassifier):
         Parameters
         ----------
         deep : bool, default=True
+            Whether to include the parameters of parts.
 
         Returns
         -------
         dict
+            Values by name.
         """
         # skorch lets the state of its default callbacks win over what the user set.
         return {**super().get_params(deep=deep), **BaseEstimator.get_params(self, deep=deep)}
@@ -147,6 +149,7 @@ class SklearnNet(NeuralNetClassifier):
         Returns
         -------
         self
+            The estimator.
         """
         virtual = {name: value for name, value in params.items() if self._is_virtual_param(name)}
         self._apply_virtual_params(virtual)
@@ -187,6 +190,7 @@ class SklearnNet(NeuralNetClassifier):
         Returns
         -------
         MetadataRequest
+            Of scikit-learn.
         """
         return self._get_metadata_request()
 

@@ -22,7 +22,24 @@ class NonFiniteLossError(ArithmeticError, ValueError):
 
     @classmethod
     def of(cls, prefix: str, *, epoch: int, loss: float, lr: float) -> Self:
-        """Return the error for a "train" or "valid" loss in an epoch, counted from 1."""
+        """Return the error that says which loss it was, and what to do.
+
+        Parameters
+        ----------
+        prefix : {"train", "valid"}
+            Which loss.
+        epoch : int
+            Counted from 1.
+        loss : float
+            NaN or infinite.
+        lr : float
+            The learning rate.
+
+        Returns
+        -------
+        NonFiniteLossError
+            To be raised.
+        """
         return cls(
             f"The {prefix} loss of epoch {epoch} is {loss}. Lower lr (now {lr}), scale the features (for "
             "example with StandardScaler), or clip gradients (skorch's GradientNormClipping). The estimator "
