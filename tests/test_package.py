@@ -1,5 +1,6 @@
 """The package as a whole: what it exports, what it imports, what its files say."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -30,6 +31,15 @@ def test_the_version_is_the_same_everywhere():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == sk_ils.__version__
     assert f"version: {sk_ils.__version__}" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_the_source_distribution_has_what_the_readme_links_to_and_make_test_needs():
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    included = {name.removeprefix("/") for name in tools["hatch"]["build"]["targets"]["sdist"]["include"]}
+    assert not [name for name in included if not (ROOT / name).exists()]
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / "README.md").read_text())
+    needed = {*links, "Makefile", "constraints.txt", "tests", "sk_ils", "examples/demo_digits.py"}
+    assert not [path for path in needed if path.split("/")[0] not in included]
 
 
 def test_the_readme_names_its_two_commands():

@@ -99,9 +99,15 @@ def parse_arguments(arguments=None):
     parser.add_argument("--max-test", type=int)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--variants", action="store_true", help="the variants; needs the methods' results")
-    parser.add_argument("--holdout", action="store_true", help="the rules, chosen on the hold-out")
-    parser.add_argument("--timing", action="store_true", help="plain fits; needs the methods' results")
+    # What is run; without one of them, the methods.
+    parser.set_defaults(what="methods")
+    what = parser.add_mutually_exclusive_group()
+    for name, text in (
+        ("variants", "the variants; needs the methods' results"),
+        ("holdout", "the rules, chosen on the hold-out"),
+        ("timing", "plain fits; needs the methods' results"),
+    ):
+        what.add_argument(f"--{name}", action="store_const", dest="what", const=name, help=text)
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
@@ -168,22 +174,39 @@ def chosen_before(name, seed, options):
     return {row["method"]: parameters_of(row["params"]) for row in rows}
 
 
-def rows_of_seed(name, seed, options):
-    """Return the results of the methods or the variants for one seed of a set, and of all candidates."""
+def methods_of_seed(name, seed, options):
+    """Return the results of the methods for one seed of a set, and those of all candidates."""
     split, network = load_split(name, seed, options), network_of(name, options)
-    common = {"seed": seed, "n_splits": options.cv}
-    if options.holdout:
-        return holdout_rows(split, network, seed=seed), []
-    if options.variants:
-        return variant_rows(split, network, chosen_before(name, seed, options), **common), []
-    test_all = setup_of(name, options).test_all
-    return method_rows(split, network, **common, scale=name not in IMAGES, test_all=test_all)
+    scale, test_all = name not in IMAGES, setup_of(name, options).test_all
+    return method_rows(split, network, seed=seed, n_splits=options.cv, scale=scale, test_all=test_all)
+
+
+def variants_of_seed(name, seed, options):
+    """Return the results of the variants for one seed of a set."""
+    split, network = load_split(name, seed, options), network_of(name, options)
+    chosen = chosen_before(name, seed, options)
+    return variant_rows(split, network, chosen, seed=seed, n_splits=options.cv), []
+
+
+def holdout_of_seed(name, seed, options):
+    """Return the results of the rules that are chosen on the hold-out, for one seed of a set."""
+    return holdout_rows(load_split(name, seed, options), network_of(name, options), seed=seed), []
+
+
+#: What can be run, seed by seed: the end of its file's name, and the function that gives its rows and those
+#: of all candidates.
+RUNS = {
+    "methods": ("", methods_of_seed),
+    "variants": ("_variants", variants_of_seed),
+    "holdout": ("_holdout", holdout_of_seed),
+}
 
 
 def run(options):
     """Fill the results of each set, seed by seed."""
+    end, rows_of_seed = RUNS[options.what]
     for name in options.tables or HALVES[options.half]:
-        file = name + ("_holdout" if options.holdout else "_variants" if options.variants else "")
+        file = name + end
         store = Store(options.results / f"{file}.csv", settings_of(name, options))
         candidates = Store(options.results / f"{name}_candidates.csv", settings_of(name, options))
         for seed in sorted(set(range(options.seeds)) - store.seeds()):
@@ -227,7 +250,7 @@ def main():
     """Run what the command asks for."""
     options = parse_arguments()
     torch.set_num_threads(options.threads)
-    time_fits(options) if options.timing else run(options)
+    time_fits(options) if options.what == "timing" else run(options)
 
 
 if __name__ == "__main__":

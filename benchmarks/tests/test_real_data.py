@@ -114,6 +114,27 @@ def test_the_sizes_of_a_set_give_way_to_those_of_the_command():
     assert [own["epochs"] for own in sizes("--epochs", "3")] == [3, 3]
 
 
+@pytest.mark.parametrize(
+    ("words", "what", "file"),
+    [
+        ((), "methods", "vowel.csv"),
+        (("--variants",), "variants", "vowel_variants.csv"),
+        (("--holdout",), "holdout", "vowel_holdout.csv"),
+    ],
+)
+def test_what_the_command_asks_for_has_a_file_of_its_own(tmp_path, monkeypatch, words, what, file):
+    def rows_of_seed(name, seed, options):
+        return [result(name, seed, what)], []
+
+    monkeypatch.setitem(real_data.RUNS, what, (real_data.RUNS[what][0], rows_of_seed))
+    folder = str(tmp_path)
+    real_data.run(
+        real_data.parse_arguments([*words, "--tables", "vowel", "--seeds", "2", "--results", folder])
+    )
+    assert [(row["seed"], row["method"]) for row in read_rows(tmp_path / file)] == [("0", what), ("1", what)]
+    assert sorted(path.name for path in tmp_path.glob("*.csv")) == [file]
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_said(capsys):
     with pytest.raises(SystemExit):
