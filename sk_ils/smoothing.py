@@ -110,6 +110,11 @@ def quadratic_smoothing_factor(
     return (curvature * (true_class_proba - shift) ** 2).clamp(max=max_epsilon)
 
 
+def _positive(temperature: float, logits: Tensor) -> float:
+    """Return a temperature that is not 0 in the type of the logits, as 1e-300 is in float32."""
+    return max(temperature, torch.finfo(logits.dtype).tiny)
+
+
 def wrong_class_share(logits: Tensor, y: Tensor, *, temperature: float = 1.0) -> Tensor:
     r"""Return the softmax of logits / temperature over the wrong classes only.
 
@@ -134,7 +139,7 @@ def wrong_class_share(logits: Tensor, y: Tensor, *, temperature: float = 1.0) ->
     wrong = logits.scatter(1, y[:, None], -torch.inf)
     # Shift before the division: the largest entry becomes 0, which overflows at no temperature.
     wrong = wrong - wrong.amax(dim=1, keepdim=True)
-    return torch.softmax(wrong / temperature, dim=1)
+    return torch.softmax(wrong / _positive(temperature, wrong), dim=1)
 
 
 def smoothed_targets(y: Tensor, smoothing_factor: Tensor, share: Tensor) -> Tensor:
@@ -180,7 +185,7 @@ def mixed_targets(y: Tensor, logits: Tensor, *, weight: float, temperature: floa
         Rows sum to 1.
     """
     shifted = logits - logits.amax(dim=1, keepdim=True).detach()  # as in wrong_class_share
-    output = torch.softmax(shifted / temperature, dim=1)
+    output = torch.softmax(shifted / _positive(temperature, shifted), dim=1)
     return weight * output + (1 - weight) * torch.zeros_like(output).scatter(1, y[:, None], 1.0)
 
 

@@ -1,6 +1,8 @@
 """SmoothingSearchCV: GridSearchCV's numbers and vocabulary, from stacks of networks."""
 
+import ast
 import warnings
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -20,6 +22,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 from tqdm.std import tqdm
 
+import sk_ils
 from sk_ils import SmoothingSearchCV
 from sk_ils._net.inputs import is_dataset
 from sk_ils._search import candidates, stack, support
@@ -696,3 +699,22 @@ def test_search_is_cloned_with_its_parameters(student):
     search = SmoothingSearchCV(student(), SMALL, cv=4, max_parallel=7)
     assert clone(search).get_params()["max_parallel"] == 7
     assert "cv=4" in repr(search)
+
+
+# --- structure ----------------------------------------------------------------------------------------
+
+
+def test_search_uses_no_private_name_of_an_estimator():
+    root = Path(sk_ils.__file__).parent
+    private = [
+        f"{file.name}:{node.lineno} {ast.unparse(node)}"
+        for file in [*(root / "_search").glob("*.py"), root / "model_selection.py"]
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        # A class may use its own, and scikit-learn's base class of a search.
+        and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "BaseSearchCV"))
+        and ast.unparse(node.value) != "super()"
+    ]
+    assert private == []
