@@ -1,9 +1,10 @@
 """The one door to scikit-learn's private helpers, so that one file changes when they do."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.model_selection._search import BaseSearchCV
+from sklearn.model_selection import _search
 from sklearn.model_selection._validation import (
     _insert_error_scores as insert_error_scores,
 )
@@ -43,6 +44,32 @@ __all__ = [
     "validate_parameter_constraints",
     "warn_or_raise_about_fit_failures",
 ]
+
+if TYPE_CHECKING:
+    # scikit-learn has no types: this says what a search that is fitted has and what its methods return.
+    class _TypedSearch(_search.BaseSearchCV):
+        best_estimator_: Any
+        best_index_: int
+        best_params_: dict[str, Any]
+        best_score_: float
+        cv_results_: dict[str, Any]
+        multimetric_: bool
+        n_splits_: int
+        refit_time_: float
+        scorer_: Any
+
+        @property
+        def classes_(self) -> NDArray[Any]: ...
+        @property
+        def n_features_in_(self) -> int: ...
+        def predict(self, X: Any) -> NDArray[Any]: ...
+        def predict_proba(self, X: Any) -> NDArray[np.floating]: ...
+        def decision_function(self, X: Any) -> NDArray[np.floating]: ...
+        def score(self, X: Any, y: Any = None, **params: Any) -> float: ...
+
+    BaseSearchCV = _TypedSearch
+else:
+    BaseSearchCV = _search.BaseSearchCV
 
 
 def check_sample_weight(sample_weight: ArrayLike | None, X: Any, **kwargs: Any) -> NDArray[Any]:

@@ -1,5 +1,7 @@
 """The package as a whole: what it exports, what it imports, what its files say."""
 
+import ast
+import pkgutil
 import re
 import subprocess
 import sys
@@ -19,6 +21,25 @@ def test_every_exported_name_is_there_and_an_unknown_one_is_not():
         assert name in dir(sk_ils)
     with pytest.raises(AttributeError, match="nonsense"):
         sk_ils.nonsense  # noqa: B018
+
+
+def test_dir_shows_the_exported_names_and_the_public_submodules_and_nothing_else():
+    submodules = {m.name for m in pkgutil.iter_modules(sk_ils.__path__) if not m.name.startswith("_")}
+    assert set(dir(sk_ils)) == {*sk_ils.__all__, *submodules}
+    for name in submodules:
+        assert getattr(sk_ils, name).__name__ == f"sk_ils.{name}"
+
+
+def test_type_checkers_read_of_the_same_names_as_python():
+    stub = ast.parse((Path(sk_ils.__file__).parent / "__init__.pyi").read_text())
+    imported = {name.asname for node in stub.body if isinstance(node, ast.ImportFrom) for name in node.names}
+    assert {*imported, "__version__"} == set(dir(sk_ils))
+
+
+@pytest.mark.parametrize("module", ["metrics", "inspection", "datasets"])
+def test_a_submodule_is_there_without_an_import_of_its_own_and_without_torch(module):
+    code = f"import sys, sk_ils; sk_ils.{module}; assert not {{'torch', 'skorch'}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("module", ["sk_ils", "sk_ils.metrics", "sk_ils.inspection", "sk_ils.datasets"])

@@ -571,3 +571,22 @@ def test_the_teachers_temperature_is_the_one_of_the_held_out_rows(student, table
     proba = GaussianNB().fit(X[~held_out], y[~held_out]).predict_proba(X[held_out])
     expected = fit_temperature(log_floored(proba), codes[held_out])
     assert clf.teacher_temperature_ == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("mode", ["cached", "online"])
+def test_a_network_as_teacher_may_have_another_float_type(student, teacher, table, dtype, mode):
+    X, y = table
+    other = {"float32": "float64", "float64": "float32"}[dtype]
+    clf = student(teacher=teacher(dtype=other), dtype=dtype, teacher_mode=mode).fit(X, y)
+    same = student(teacher=teacher(dtype=dtype), dtype=dtype, teacher_mode=mode).fit(X, y)
+    np.testing.assert_allclose(clf.teacher_predict_proba(X), same.teacher_predict_proba(X), atol=1e-4)
+    np.testing.assert_allclose(clf.predict_proba(X), same.predict_proba(X), atol=1e-3)
+
+
+def test_partial_fit_leaves_the_teacher_that_was_passed_as_it_is(student, teacher, table):
+    X, y = table
+    passed = teacher()
+    clf = student(teacher=passed).partial_fit(X, y, classes=np.unique(y))
+    assert not hasattr(passed, "classes_")
+    assert hasattr(clf.teacher_, "classes_")

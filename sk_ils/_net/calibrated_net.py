@@ -32,6 +32,7 @@ from sk_ils._net.inputs import (
 )
 from sk_ils._net.sklearn_net import SklearnNet
 from sk_ils._net.training import (
+    DTYPES,
     BestEpoch,
     FitResult,
     Meter,
@@ -537,7 +538,9 @@ class CalibratedNet(SklearnNet):
         return output[0][: len(batch)] if isinstance(output, tuple) else output[: len(batch)]
 
     def _batch_logits(self, batch: Any) -> Tensor:
-        """Return raw logits of one batch, on the module's device and without gradients."""
+        """Return raw logits of another network's batch, on the module's device and without gradients."""
+        if isinstance(batch, Tensor) and batch.is_floating_point():
+            batch = batch.to(DTYPES.get(self.dtype or "", batch.dtype))
         self._set_training(False)
         with torch.no_grad():
             return self._check_logits(self.infer(batch))

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from skorch import NeuralNetClassifier
 from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
@@ -40,6 +40,16 @@ class SklearnNet(NeuralNetClassifier):
     virtual_params_: Any = {}  # noqa: RUF012
     # Of one sample, without the sample axis; None if a Dataset does not tell.
     _sample_shape: tuple[int, ...] | None = None
+
+    # skorch and scikit-learn have no types: this says what users get from what is inherited.
+    if TYPE_CHECKING:
+        module_: nn.Module
+        optimizer_: torch.optim.Optimizer
+        n_features_in_: int
+        feature_names_in_: NDArray[Any]
+
+        def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
+            """Return the accuracy."""
 
     # skorch marks this one as unused, which hides it from metadata routing.
     __metadata_request__partial_fit: ClassVar = {"classes": None}
