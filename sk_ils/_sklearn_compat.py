@@ -1,9 +1,13 @@
 """The one door to scikit-learn's private helpers, so that one file changes when they do."""
 
+import html
+import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.externals._numpydoc.docscrape import NumpyDocString
 from sklearn.model_selection import _search
 from sklearn.model_selection._validation import (
     _insert_error_scores as insert_error_scores,
@@ -36,6 +40,7 @@ __all__ = [
     "StrOptions",
     "check_method_params",
     "check_sample_weight",
+    "describe_parameters",
     "insert_error_scores",
     "routing_enabled",
     "safe_indexing",
@@ -92,3 +97,22 @@ def scorer_name(scorer: Any) -> str | None:
         return f"neg_{name}" if name and scorer._sign < 0 else name or None
     name = getattr(scorer, "score_name", getattr(scorer, "__name__", ""))
     return name if name.isidentifier() else None
+
+
+def describe_parameters(table: Any, owner: type) -> Any:
+    """Let the table of parameters that notebooks show say what each is when the mouse is over it.
+
+    scikit-learn does so only beside a link to documentation on the web.
+    """
+    documented = NumpyDocString(inspect.getdoc(owner) or "")["Parameters"]
+    texts = {name: " ".join(entry.desc) for entry in documented for name in entry.name.split(", ")}
+
+    def with_texts(show: Any) -> str:
+        shown: str = show()
+        for name, text in texts.items():
+            title = html.escape(text)
+            shown = shown.replace(f'<td class="param">{name}<', f'<td class="param" title="{title}">{name}<')
+        return shown
+
+    table._html_repr = partial(with_texts, table._html_repr)
+    return table

@@ -21,6 +21,7 @@ from sk_ils._sklearn_compat import (
     Interval,
     StrOptions,
     check_method_params,
+    describe_parameters,
     insert_error_scores,
     routing_enabled,
     validate_parameter_constraints,
@@ -103,6 +104,9 @@ class NegCrossEntropyScorer:
         log_proba = np.log(np.maximum(true, np.finfo(proba.dtype).eps))
         weights = None if sample_weight is None else np.asarray(sample_weight)
         return float(np.average(log_proba, weights=weights))
+
+    def __repr__(self) -> str:
+        return "NegCrossEntropyScorer()"
 
     def get_metadata_routing(self) -> MetadataRequest:
         """Return that weights of fit weigh the score, too."""
@@ -296,6 +300,9 @@ class SmoothingSearchCV(BaseSearchCV):
         self.n_splits_ = len(splits)
         self.cv_results_ = results
         return self
+
+    def _get_params_html(self, deep: bool = True, doc_link: str = "") -> Any:
+        return describe_parameters(super()._get_params_html(deep=False, doc_link=doc_link), type(self))
 
     def _reset(self) -> None:
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:

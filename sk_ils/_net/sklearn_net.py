@@ -16,10 +16,32 @@ from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
 from torch import nn
 
 from sk_ils._net.fit_data import InputSchema
-from sk_ils._sklearn_compat import Interval, Options, StrOptions, validate_parameter_constraints
+from sk_ils._sklearn_compat import (
+    Interval,
+    Options,
+    StrOptions,
+    describe_parameters,
+    validate_parameter_constraints,
+)
 from sk_ils.batches import BatchLoader
 
 _FIXED = ("criterion", "predict_nonlinearity", "classes", "dataset")
+
+# Of the names that skorch's class has, those that users of a fitted classifier call; `dir` hides the rest.
+_FROM_SKORCH = {
+    *("fit", "partial_fit", "predict", "predict_proba", "score", "get_params", "set_params"),
+    *("get_metadata_routing", "set_fit_request", "set_partial_fit_request", "set_score_request"),
+    *("classes_", "history", "initialize", "forward", "forward_iter", "infer", "save_params", "load_params"),
+}
+# What skorch keeps in its instances, and how the steps of a fit call each other.
+_INTERNAL = {
+    *("classes_inferred_", "criterion_", "cuda_dependent_attributes_", "history_", "init_context_"),
+    *("initialized_", "prefixes_", "virtual_params_"),
+    *("batch_targets", "check_parameters", "fit_session", "fit_teacher", "load_result", "prepare_fit"),
+    *("run_training", "set_targets", "training"),
+}
+_HIDDEN = {name for name in dir(NeuralNetClassifier) if not name.startswith("_")} - _FROM_SKORCH
+_HIDDEN |= {*_FIXED, *_INTERNAL}
 
 
 class QuietPrintLog(PrintLog):
@@ -191,6 +213,23 @@ class SklearnNet(NeuralNetClassifier):
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         return BaseEstimator.__repr__(self, N_CHAR_MAX=N_CHAR_MAX)
+
+    # --- what notebooks show --------------------------------------------------------------------------
+
+    def __dir__(self) -> list[str]:
+        # For completion in editors and notebooks; what is hidden works all the same.
+        hidden = _HIDDEN.difference(self._get_param_names())
+        return [name for name in super().__dir__() if name not in hidden]
+
+    def _get_params_html(self, deep: bool = True, doc_link: str = "") -> Any:
+        # Not the deep ones: those of skorch's default callbacks are more than all others.
+        return describe_parameters(super()._get_params_html(deep=False, doc_link=doc_link), type(self))
+
+    def _get_fitted_attr_html(self, doc_link: str = "") -> Any:
+        table = super()._get_fitted_attr_html(doc_link)
+        # Callbacks have no text of their own, only addresses.
+        table.pop("callbacks_", None)
+        return table
 
     # --- metadata and tags ----------------------------------------------------------------------------
 
