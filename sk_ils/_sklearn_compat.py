@@ -51,7 +51,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    # scikit-learn has no types: this says what a search that is fitted has and what its methods return.
+    # scikit-learn has no types: this says what a search that is fitted has and what its methods
+    # return.
     class _TypedSearch(_search.BaseSearchCV):
         best_estimator_: Any
         best_index_: int
@@ -78,7 +79,7 @@ else:
 
 
 def check_sample_weight(sample_weight: ArrayLike | None, X: Any, **kwargs: Any) -> NDArray[Any]:
-    """Return weights, one for each row of X, not all of them zero (scikit-learn 1.8 does not look)."""
+    """Return weights, not all of them zero (scikit-learn 1.8 does not check that)."""
     weight = _check_sample_weight(sample_weight, X, **kwargs)
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
@@ -86,10 +87,10 @@ def check_sample_weight(sample_weight: ArrayLike | None, X: Any, **kwargs: Any) 
 
 
 def scorer_name(scorer: Any) -> str | None:
-    """Return what a scorer scores: the name of the function that it is or calls, or its `score_name`.
+    """Return what a scorer scores: its function's name, or its `score_name`.
 
-    A function whose sign the scorer flips gets "neg_" in front. None for a lambda, and for an object
-    without a name.
+    A function whose sign the scorer flips gets "neg_" in front. None for a lambda, and for an
+    object without a name.
     """
     function = getattr(scorer, "_score_func", None)
     if function is not None:

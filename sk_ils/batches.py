@@ -157,7 +157,7 @@ class SampleSet(Dataset):
 
 
 class BatchLoader:
-    """Batches of in-memory samples, sliced from whole tensors: no fetch of single samples, no collate.
+    """Batches of in-memory samples, sliced from whole tensors: no fetch, no collate.
 
     A last batch of one sample is merged into the one before, because BatchNorm cannot train on it.
 
@@ -201,7 +201,7 @@ class BatchLoader:
             yield from self._slices(chunk if order is None else order[chunk], bounds)
 
     def _slices(self, index: Tensor | slice, bounds: list[int]) -> Iterator[Batch]:
-        """Yield some batches; gathering many at once and slicing views costs less than gathering each."""
+        """Yield some batches; gathering many at once and slicing is faster than gathering each."""
         X = self.dataset.X
         assert isinstance(X, Tensor)
         if isinstance(index, Tensor):

@@ -1,4 +1,4 @@
-"""The two public classifiers: a network trained on hard labels, and one trained on instance-smoothed ones."""
+"""The two public classifiers: trained on hard labels, and on instance-smoothed ones."""
 
 from dataclasses import replace
 from numbers import Integral
@@ -32,17 +32,19 @@ _NESTED = ("smoothing__", "teacher__")
 
 
 class TeacherClassifier(CalibratedNet):
-    """Neural network classifier with early stopping and temperature scaling, trained on hard labels.
+    """Neural network classifier trained on hard labels, with temperature scaling.
 
-    Plain cross-entropy training, as a teacher of :class:`InstanceSmoothedClassifier` is trained, and
-    the baseline to compare it with. A skorch ``NeuralNetClassifier`` that keeps scikit-learn's contract.
+    Plain cross-entropy training, as a teacher of :class:`InstanceSmoothedClassifier` is trained,
+    and the baseline to compare it with. A skorch ``NeuralNetClassifier`` that keeps scikit-learn's
+    contract.
 
     Parameters
     ----------
     module : torch module class, instance or None, default=None
-        Returns raw logits, one for each class. None is :class:`sk_ils.modules.MLP`. A class is built with
-        ``module__...`` parameters, and with the sizes of the data if its ``__init__`` names `n_features_in`
-        (the second dimension of X) or `n_classes`. An instance is copied in each fit.
+        Returns raw logits, one for each class. None is :class:`sk_ils.modules.MLP`. A class is
+        built with ``module__...`` parameters, and with the sizes of the data if its ``__init__``
+        names `n_features_in` (the second dimension of X) or `n_classes`. An instance is copied in
+        each fit.
     optimizer : torch optimizer class, default=AdamW
         Its parameters are set as ``optimizer__weight_decay`` and the like.
     lr : float, default=0.001
@@ -52,18 +54,19 @@ class TeacherClassifier(CalibratedNet):
     batch_size : int, default=128
         Rows of a batch; -1 for all rows.
     iterator_train, iterator_valid : loader class, default=BatchLoader
-        BatchLoader slices arrays and tensors, and stands for torch's DataLoader when the input is a Dataset.
-        Parameters are set as ``iterator_train__num_workers`` and the like; training is shuffled unless
-        ``iterator_train__shuffle=False``.
+        BatchLoader slices arrays and tensors, and stands for torch's DataLoader when the input is a
+        Dataset. Parameters are set as ``iterator_train__num_workers`` and the like; training is
+        shuffled unless ``iterator_train__shuffle=False``.
     train_split : float in (0, 1), callable or None, default=0.2
-        The hold-out, for early stopping, best epoch and temperature. A float is the share of the rows, drawn
-        from every class by `random_state`, whole groups if `groups` are passed; classes with one row stay in
-        training. A callable is skorch's: ``ValidSplit(5)`` or ``predefined_split(dataset)``. None, or (with a
-        warning) fewer than 10 held-out samples: trains on all samples, keeps the last epoch,
-        `temperature_` is 1.
+        The hold-out, for early stopping, best epoch and temperature. A float is the share of the
+        rows, drawn from every class by `random_state`, whole groups if `groups` are passed; classes
+        with one row stay in training. A callable is skorch's: ``ValidSplit(5)`` or
+        ``predefined_split(dataset)``. None, or (with a warning) fewer than 10 held-out samples:
+        trains on all samples, keeps the last epoch, `temperature_` is 1.
     patience : int or None, default=None
-        Epochs without a lower validation cross-entropy after which training stops; None never stops. With a
-        hold-out, the epoch with the lowest validation cross-entropy (of hard labels) is restored either way.
+        Epochs without a lower validation cross-entropy after which training stops; None never
+        stops. With a hold-out, the epoch with the lowest validation cross-entropy (of hard labels)
+        is restored either way.
     temperature_scaling : bool, default=True
         Whether to fit `temperature_` on the hold-out.
     callbacks : None, "disable" or list of skorch callbacks, default=None
@@ -77,8 +80,8 @@ class TeacherClassifier(CalibratedNet):
     dtype : {"float32", "float64"} or None, default="float32"
         Type of X and of the network; None keeps the type of X, as integer tokens need.
     random_state : int, RandomState instance or None, default=None
-        Seeds the split, the initial weights, the order of rows and dropout. An int gives the same network in
-        every fit; torch's global generators are left alone.
+        Seeds the split, the initial weights, the order of rows and dropout. An int gives the same
+        network in every fit; torch's global generators are left alone.
     compile : bool, default=False
         Whether to use ``torch.compile``; parameters as ``compile__mode``.
     use_caching : bool or "auto", default="auto"
@@ -97,12 +100,13 @@ class TeacherClassifier(CalibratedNet):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Column names, if X had string ones.
     temperature_ : float
-        Logits are divided by it (see :func:`sk_ils.temperature.fit_temperature`); 1 without a hold-out.
+        Logits are divided by it (see :func:`sk_ils.temperature.fit_temperature`); 1 without a
+        hold-out.
     module_ : torch module
         The trained network.
     history : skorch.history.History
-        ``history[:, "valid_loss"]`` is the validation cross-entropy in nats of each epoch, ``train_loss`` and
-        ``valid_acc`` stand beside it.
+        ``history[:, "valid_loss"]`` is the validation cross-entropy in nats of each epoch,
+        ``train_loss`` and ``valid_acc`` stand beside it.
 
     See Also
     --------
@@ -136,7 +140,8 @@ class TeacherClassifier(CalibratedNet):
         y : array-like of shape (n_samples,), default=None
             Labels of any kind. None for a Dataset: its ``targets``, else the y of one pass over it.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, which count in the training loss, the validation loss and the temperature.
+            Non-negative weights, which count in the training loss, the validation loss and the
+            temperature.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group are held out together.
 
@@ -186,46 +191,50 @@ class TeacherClassifier(CalibratedNet):
 class InstanceSmoothedClassifier(CalibratedNet):
     r"""Neural network classifier trained on instance-smoothed labels, with temperature scaling.
 
-    Inside `fit` a teacher network learns the hard labels of the training part; a smoothing rule turns its
-    view of each training row into a soft target, which says how much probability leaves the true class and
-    onto which classes it goes; the student, a fresh network, is trained on these targets, stopped at its
-    best hard-label validation cross-entropy and scaled by a temperature on the same hold-out [1]_.
+    Inside `fit` a teacher network learns the hard labels of the training part; a smoothing rule
+    turns its view of each training row into a soft target, which says how much probability leaves
+    the true class and onto which classes it goes; the student, a fresh network, is trained on these
+    targets, stopped at its best hard-label validation cross-entropy and scaled by a temperature on
+    the same hold-out [1]_.
 
-    A skorch ``NeuralNetClassifier`` that keeps scikit-learn's contract: for pipelines, grid searches,
-    cross-validation and CalibratedClassifierCV.
+    A skorch ``NeuralNetClassifier`` that keeps scikit-learn's contract: for pipelines, grid
+    searches, cross-validation and CalibratedClassifierCV.
 
     Parameters
     ----------
     module : torch module class, instance or None, default=None
-        Returns raw logits, one for each class. None is :class:`sk_ils.modules.MLP`. A class is built with
-        ``module__...`` parameters, and with the sizes of the data if its ``__init__`` names `n_features_in`
-        (the second dimension of X) or `n_classes`. An instance is copied in each fit.
+        Returns raw logits, one for each class. None is :class:`sk_ils.modules.MLP`. A class is
+        built with ``module__...`` parameters, and with the sizes of the data if its ``__init__``
+        names `n_features_in` (the second dimension of X) or `n_classes`. An instance is copied in
+        each fit.
     smoothing : str or rule, default="ils2"
-        The rule of :mod:`sk_ils.smoothing`: "none", "uniform", "ils1", "ils2", "ils", "distillation" or
-        "bootstrap", or an instance such as ``ILS(shift=0.9)``. The default was chosen on real tables. Its
-        parameters can be set as ``smoothing__epsilon`` and the like either way, also in GridSearchCV. "none",
-        "uniform" and "bootstrap" need no teacher, and none is fitted. "bootstrap" mixes the student's own
-        prediction into the label, anew in every batch.
+        The rule of :mod:`sk_ils.smoothing`: "none", "uniform", "ils1", "ils2", "ils",
+        "distillation" or "bootstrap", or an instance such as ``ILS(shift=0.9)``. The default was
+        chosen on real tables. Its parameters can be set as ``smoothing__epsilon`` and the like
+        either way, also in GridSearchCV. "none", "uniform" and "bootstrap" need no teacher, and
+        none is fitted. "bootstrap" mixes the student's own prediction into the label, anew in every
+        batch.
     teacher : classifier or None, default=None
-        None is a :class:`TeacherClassifier` with this estimator's module, optimizer, epochs, patience,
-        batches, dtype, device and seed, so that ``smoothing="none"`` equals it. Its callbacks are copies of
-        this estimator's, without those that write files. Any other unfitted classifier is cloned and fitted
-        on the training part, on X's rows as they were passed, with open random states set from this
-        estimator's; a network of this package shares the hold-out. ``FrozenEstimator(fitted)`` is used as it
-        is; **it leaks the labels of test rows in a cross-validation unless it never saw X**, and so does
-        `teacher_proba` in `fit`.
+        None is a :class:`TeacherClassifier` with this estimator's module, optimizer, epochs,
+        patience, batches, dtype, device and seed, so that ``smoothing="none"`` equals it. Its
+        callbacks are copies of this estimator's, without those that write files. Any other unfitted
+        classifier is cloned and fitted on the training part, on X's rows as they were passed, with
+        open random states set from this estimator's; a network of this package shares the hold-out.
+        ``FrozenEstimator(fitted)`` is used as it is; **it leaks the labels of test rows in a
+        cross-validation unless it never saw X**, and so does `teacher_proba` in `fit`.
     teacher_mode : {"cached", "online"}, default="cached"
-        "cached" asks the teacher about every training row once. "online" asks it in every batch, as the paper
-        does, for Datasets with random augmentation: teacher and student then see the same augmented rows.
+        "cached" asks the teacher about every training row once. "online" asks it in every batch, as
+        the paper does, for Datasets with random augmentation: teacher and student then see the same
+        augmented rows.
     teacher_cv : int or None, default=None
-        Number of folds whose rows get logits from a teacher that was fitted on the other folds. The choice
-        for teachers that are certain of every row they have seen, such as trees. `teacher_` is fitted on the
-        whole training part all the same.
+        Number of folds whose rows get logits from a teacher that was fitted on the other folds. The
+        choice for teachers that are certain of every row they have seen, such as trees. `teacher_`
+        is fitted on the whole training part all the same.
     memory : None, str or joblib.Memory, default=None
-        Caches fitted teachers, as in Pipeline: a search over ``smoothing__...``, or over any parameter if
-        `teacher` is given, fits one teacher a fold. Needs an integer `random_state` to find them again. The
-        key is the content of data and parameters, but not a module's source code. It has no lock: parallel
-        workers may fit the same teacher.
+        Caches fitted teachers, as in Pipeline: a search over ``smoothing__...``, or over any
+        parameter if `teacher` is given, fits one teacher a fold. Needs an integer `random_state` to
+        find them again. The key is the content of data and parameters, but not a module's source
+        code. It has no lock: parallel workers may fit the same teacher.
     optimizer : torch optimizer class, default=AdamW
         Its parameters are set as ``optimizer__weight_decay`` and the like.
     lr : float, default=0.001
@@ -235,18 +244,19 @@ class InstanceSmoothedClassifier(CalibratedNet):
     batch_size : int, default=128
         Rows of a batch; -1 for all rows.
     iterator_train, iterator_valid : loader class, default=BatchLoader
-        BatchLoader slices arrays and tensors, and stands for torch's DataLoader when the input is a Dataset.
-        Parameters are set as ``iterator_train__num_workers`` and the like; training is shuffled unless
-        ``iterator_train__shuffle=False``.
+        BatchLoader slices arrays and tensors, and stands for torch's DataLoader when the input is a
+        Dataset. Parameters are set as ``iterator_train__num_workers`` and the like; training is
+        shuffled unless ``iterator_train__shuffle=False``.
     train_split : float in (0, 1), callable or None, default=0.2
-        The hold-out, for early stopping, best epoch and temperature. A float is the share of the rows, drawn
-        from every class by `random_state`, whole groups if `groups` are passed; classes with one row stay in
-        training. A callable is skorch's: ``ValidSplit(5)`` or ``predefined_split(dataset)``. None, or (with a
-        warning) fewer than 10 held-out samples: trains on all samples, keeps the last epoch,
-        `temperature_` is 1.
+        The hold-out, for early stopping, best epoch and temperature. A float is the share of the
+        rows, drawn from every class by `random_state`, whole groups if `groups` are passed; classes
+        with one row stay in training. A callable is skorch's: ``ValidSplit(5)`` or
+        ``predefined_split(dataset)``. None, or (with a warning) fewer than 10 held-out samples:
+        trains on all samples, keeps the last epoch, `temperature_` is 1.
     patience : int or None, default=None
-        Epochs without a lower validation cross-entropy after which training stops; None never stops. With a
-        hold-out, the epoch with the lowest validation cross-entropy (of hard labels) is restored either way.
+        Epochs without a lower validation cross-entropy after which training stops; None never
+        stops. With a hold-out, the epoch with the lowest validation cross-entropy (of hard labels)
+        is restored either way.
     temperature_scaling : bool, default=True
         Whether to fit `temperature_` on the hold-out.
     callbacks : None, "disable" or list of skorch callbacks, default=None
@@ -260,8 +270,8 @@ class InstanceSmoothedClassifier(CalibratedNet):
     dtype : {"float32", "float64"} or None, default="float32"
         Type of X and of the network; None keeps the type of X, as integer tokens need.
     random_state : int, RandomState instance or None, default=None
-        Seeds the split, the initial weights, the order of rows and dropout. An int gives the same network in
-        every fit; torch's global generators are left alone.
+        Seeds the split, the initial weights, the order of rows and dropout. An int gives the same
+        network in every fit; torch's global generators are left alone.
     compile : bool, default=False
         Whether to use ``torch.compile``; parameters as ``compile__mode``.
     use_caching : bool or "auto", default="auto"
@@ -280,19 +290,22 @@ class InstanceSmoothedClassifier(CalibratedNet):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Column names, if X had string ones.
     teacher_ : classifier or None
-        The fitted teacher, the frozen one as it is, None if the rule needs none or with `teacher_proba`.
+        The fitted teacher, the frozen one as it is, None if the rule needs none or with
+        `teacher_proba`.
     teacher_temperature_ : float
-        T_cal: the rule sees the teacher's logits divided by it. It is fitted for teachers that are fitted
-        inside `fit` only, on the hold-out (with `teacher_cv` on the out-of-fold rows), and 1 for others.
+        T_cal: the rule sees the teacher's logits divided by it. It is fitted for teachers that are
+        fitted inside `fit` only, on the hold-out (with `teacher_cv` on the out-of-fold rows), and 1
+        for others.
     smoothing_ : rule
         The rule of the last fit.
     temperature_ : float
-        Logits are divided by it (see :func:`sk_ils.temperature.fit_temperature`); 1 without a hold-out.
+        Logits are divided by it (see :func:`sk_ils.temperature.fit_temperature`); 1 without a
+        hold-out.
     module_ : torch module
         The trained network.
     history : skorch.history.History
-        ``history[:, "valid_loss"]`` is the validation cross-entropy in nats of each epoch, ``train_loss`` and
-        ``valid_acc`` stand beside it.
+        ``history[:, "valid_loss"]`` is the validation cross-entropy in nats of each epoch,
+        ``train_loss`` and ``valid_acc`` stand beside it.
 
     See Also
     --------
@@ -300,13 +313,14 @@ class InstanceSmoothedClassifier(CalibratedNet):
 
     Notes
     -----
-    A teacher that gives probabilities only is asked for :math:`\ln \max(p, 10^{-7})`. The paper's temperature
-    T of ILS2 and ILS applies to raw teacher logits, ours to calibrated ones: T_paper = T * T_cal.
+    A teacher that gives probabilities only is asked for :math:`\ln \max(p, 10^{-7})`. The paper's
+    temperature T of ILS2 and ILS applies to raw teacher logits, ours to calibrated ones: T_paper =
+    T * T_cal.
 
     References
     ----------
-    .. [1] M. Maher and M. Kull, "Instance-based Label Smoothing For Better Calibrated Classification
-       Networks", ICMLA 2021, arXiv:2110.05355.
+    .. [1] M. Maher and M. Kull, "Instance-based Label Smoothing For Better Calibrated
+       Classification Networks", ICMLA 2021, arXiv:2110.05355.
 
     Examples
     --------
@@ -386,13 +400,13 @@ class InstanceSmoothedClassifier(CalibratedNet):
         if nested:
             self.set_params(**nested)
 
-    # --- parameters -----------------------------------------------------------------------------------
+    # --- parameters ------------------------------------------------------------------------------
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters; a fitted network changes at the next fit only.
 
-        ``smoothing__epsilon`` and the like also work while `smoothing` is a name: the name is replaced by the
-        rule that it stands for.
+        ``smoothing__epsilon`` and the like also work while `smoothing` is a name: the name is
+        replaced by the rule that it stands for.
 
         Parameters
         ----------
@@ -426,7 +440,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
             rule.check_parameters()
         check_teacher(self.teacher, mode=self.teacher_mode, cv=self.teacher_cv)
 
-    # --- training -------------------------------------------------------------------------------------
+    # --- training --------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -447,13 +461,14 @@ class InstanceSmoothedClassifier(CalibratedNet):
         y : array-like of shape (n_samples,), default=None
             Labels of any kind. None for a Dataset: its ``targets``, else the y of one pass over it.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, which count in the training loss, the validation loss and the temperature,
-            of the teacher too if it takes weights.
+            Non-negative weights, which count in the training loss, the validation loss and the
+            temperature, of the teacher too if it takes weights.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group are held out together.
         teacher_proba : array-like of shape (n_samples, n_classes), default=None
-            A teacher's probabilities of each row, columns in sorted order of the labels, instead of a
-            teacher. They leak the labels of test rows in a cross-validation unless the teacher never saw X.
+            A teacher's probabilities of each row, columns in sorted order of the labels, instead of
+            a teacher. They leak the labels of test rows in a cross-validation unless the teacher
+            never saw X.
 
         Returns
         -------
@@ -630,7 +645,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         logits = teacher.logits(data.train, data.classes)
         return logits / np.asarray(self.teacher_temperature_, dtype=logits.dtype)
 
-    # --- targets that depend on the batch -------------------------------------------------------------
+    # --- targets that depend on the batch --------------------------------------------------------
 
     def _loss_target(self, targets: Targets, logits: Tensor, X: Any) -> Tensor:
         soft = self.batch_targets(targets.y_encoded, logits, X)
@@ -671,7 +686,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         return (logits / self.teacher_temperature_).to(like)
 
     def teacher_predict_proba(self, X: Any) -> NDArray[np.floating]:
-        r"""Return the probabilities that the smoothing rule sees, :math:`\mathrm{softmax}(z / T_{cal})`.
+        r"""Return the probabilities that the rule sees, :math:`\mathrm{softmax}(z / T_{cal})`.
 
         Parameters
         ----------
@@ -696,7 +711,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
 
 
 def _checked_targets(targets: Any, shape: tuple[int, ...], rule: Any) -> NDArray[np.floating]:
-    """Return a rule's targets after checking that they are probability vectors; users write rules, too."""
+    """Return a rule's targets, which a user may have written, if they are probabilities."""
     array = np.asarray(targets)
     if array.shape != shape:
         raise ValueError(f"{rule!r} gave targets of shape {array.shape}, expected {shape}.")

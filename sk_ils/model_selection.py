@@ -1,4 +1,4 @@
-"""The search for a smoothing rule and its parameters, all candidates of a fold trained as one network."""
+"""The search for a smoothing rule, all candidates of a fold trained as one network."""
 
 import time
 import warnings
@@ -63,8 +63,8 @@ _DEFAULT_GRID: list[dict[str, list[Any]]] = [
 def default_param_grid(prefix: str = "") -> list[dict[str, list[Any]]]:
     """Return the grid that `SmoothingSearchCV` searches if it is given none.
 
-    No LS, LS, ILS1, ILS2 and ILS, on the paper's grids thinned and widened, and self-distillation, as real
-    tables suggest (``docs/results.md``).
+    No LS, LS, ILS1, ILS2 and ILS, on the paper's grids thinned and widened, and self-distillation,
+    as real tables suggest (``docs/results.md``).
 
     Parameters
     ----------
@@ -118,32 +118,32 @@ class NegCrossEntropyScorer:
 class SmoothingSearchCV(BaseSearchCV):
     """Search over smoothing rules and their parameters at about the cost of a few fits.
 
-    A GridSearchCV for :class:`sk_ils.InstanceSmoothedClassifier`. All candidates of a fold share the data,
-    the teacher, the hold-out, the initial weights and the order of rows, and differ only in their targets: so
-    they are trained as one network with a candidate axis. Each keeps its own best epoch, early stopping and
-    temperature, and its scores are those of GridSearchCV on the same estimator with an integer
-    `random_state`, up to round-off.
+    A GridSearchCV for :class:`sk_ils.InstanceSmoothedClassifier`. All candidates of a fold share
+    the data, the teacher, the hold-out, the initial weights and the order of rows, and differ only
+    in their targets: so they are trained as one network with a candidate axis. Each keeps its own
+    best epoch, early stopping and temperature, and its scores are those of GridSearchCV on the same
+    estimator with an integer `random_state`, up to round-off.
 
     Parameters
     ----------
     estimator : InstanceSmoothedClassifier, or Pipeline that ends with one
         The steps of a Pipeline before the classifier are fitted once a fold.
     param_grid : dict, list of dict or None, default=None
-        Lists of values by parameter name, as in GridSearchCV. Candidates that differ in anything besides
-        ``smoothing`` and ``smoothing__...`` form stacks of their own, so any parameter may be searched. None
-        is :func:`default_param_grid`, which asks "which rule, how much".
+        Lists of values by parameter name, as in GridSearchCV. Candidates that differ in anything
+        besides ``smoothing`` and ``smoothing__...`` form stacks of their own, so any parameter may
+        be searched. None is :func:`default_param_grid`, which asks "which rule, how much".
     cv : int, splitter or iterable, default=5
         As in GridSearchCV.
     scoring : None, str, callable, list or dict, default=None
-        As in GridSearchCV. None is the negative cross-entropy in nats with the estimator's classes: a class
-        that a fold's training part lacks is scored with the probability 1e-7, with one warning. Candidates
-        are scored after their own temperature scaling, if the estimator scales.
+        As in GridSearchCV. None is the negative cross-entropy in nats with the estimator's classes:
+        a class that a fold's training part lacks is scored with the probability 1e-7, with one
+        warning. Candidates are scored after their own temperature scaling, if the estimator scales.
     refit : bool, str or callable, default=True
         As in GridSearchCV.
     max_parallel : int or None, default=None
-        Largest number of candidates that are trained as one stack. None takes as many as half of the free
-        memory of the device holds. A stack that does not fit is halved. Without dropout the number does not
-        change the results, but for round-off.
+        Largest number of candidates that are trained as one stack. None takes as many as half of
+        the free memory of the device holds. A stack that does not fit is halved. Without dropout
+        the number does not change the results, but for round-off.
     verbose : int, default=0
         1 shows a progress bar.
     error_score : "raise" or float, default=nan
@@ -154,8 +154,8 @@ class SmoothingSearchCV(BaseSearchCV):
     Attributes
     ----------
     cv_results_ : dict of ndarrays
-        As of GridSearchCV. The fit time is the fold's, with its teacher, over the number of candidates that
-        share the stack.
+        As of GridSearchCV. The fit time is the fold's, with its teacher, over the number of
+        candidates that share the stack.
     best_params_ : dict
         Parameters of the best candidate.
     best_score_ : float
@@ -185,10 +185,11 @@ class SmoothingSearchCV(BaseSearchCV):
 
     Notes
     -----
-    A stack is possible if ``torch.func.vmap`` takes the module, the optimizer treats each weight by itself
-    (all of torch.optim but LBFGS, Adafactor and the like), no callbacks are set, ``compile=False``, and no
-    training method is overridden. If not, the candidates are trained one by one, with one warning that says
-    why; they still share the teacher. Dropout is drawn anew for each candidate.
+    A stack is possible if ``torch.func.vmap`` takes the module, the optimizer treats each weight by
+    itself (all of torch.optim but LBFGS, Adafactor and the like), no callbacks are set,
+    ``compile=False``, and no training method is overridden. If not, the candidates are trained one
+    by one, with one warning that says why; they still share the teacher. Dropout is drawn anew for
+    each candidate.
 
     With ``random_state=None``, or a RandomState instance, one seed is drawn for the whole search.
 
@@ -199,7 +200,8 @@ class SmoothingSearchCV(BaseSearchCV):
     >>> from sklearn.preprocessing import StandardScaler
     >>> from sk_ils import InstanceSmoothedClassifier, SmoothingSearchCV
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = make_pipeline(StandardScaler(), InstanceSmoothedClassifier(max_epochs=20, random_state=0))
+    >>> clf = InstanceSmoothedClassifier(max_epochs=20, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), clf)
     >>> search = SmoothingSearchCV(model, cv=3).fit(X, y)
     >>> len(search.cv_results_["params"])
     57
@@ -250,9 +252,10 @@ class SmoothingSearchCV(BaseSearchCV):
             Labels of any kind; None for a Dataset that has them.
         **params : dict
             Metadata with one value a row: `sample_weight`, `groups` and `teacher_proba` go to the
-            classifier, split with the rows (`groups` for its hold-out), `groups` to the splitter, too, and
-            `sample_weight` to the scorers that take it. Parameters of other steps of a Pipeline are named
-            ``step__parameter``. With metadata routing enabled, what was requested goes where it was.
+            classifier, split with the rows (`groups` for its hold-out), `groups` to the splitter,
+            too, and `sample_weight` to the scorers that take it. Parameters of other steps of a
+            Pipeline are named ``step__parameter``. With metadata routing enabled, what was
+            requested goes where it was.
 
         Returns
         -------

@@ -54,15 +54,15 @@ _MIN_BLOCK = 32
 class CalibratedNet(SklearnNet):
     """Base class; see :class:`sk_ils.TeacherClassifier` for the parameters.
 
-    The protocol of a fit, which the search follows, too: `check_parameters`, then inside `fit_session`
-    `prepare_fit` and, in subclasses, what turns the data into targets; then `run_training`, or `training`
-    around a loop of one's own and `load_result`.
+    The protocol of a fit, which the search follows, too: `check_parameters`, then inside
+    `fit_session` `prepare_fit` and, in subclasses, what turns the data into targets; then
+    `run_training`, or `training` around a loop of one's own and `load_result`.
     """
 
     # Exists while a network is trained.
     _training_state: TrainingState | None = None
 
-    # --- building -------------------------------------------------------------------------------------
+    # --- building --------------------------------------------------------------------------------
 
     def initialize_module(self) -> Self:
         """Build the module, with the sizes of the data where its __init__ names them.
@@ -77,7 +77,8 @@ class CalibratedNet(SklearnNet):
         kwargs = self.get_params_for("module")
         module = self.module if self.module is not None else MLP
         if isinstance(module, nn.Module):
-            # A module instance is a parameter: training must not change it, teacher and student not share it.
+            # A module instance is a parameter: training must not change it, teacher and student not
+            # share it.
             built = copy.deepcopy(module) if not kwargs else type(module)(**kwargs)
         else:
             built = module(**{**self._sizes(module), **kwargs})
@@ -91,7 +92,8 @@ class CalibratedNet(SklearnNet):
         known = {"n_classes": len(self.classes_)}
         shape = self._sample_shape
         if shape:
-            # The default network flattens its input; scikit-learn's n_features_in_ is the second dimension.
+            # The default network flattens its input; scikit-learn's n_features_in_ is the second
+            # dimension.
             known["n_features_in"] = math.prod(shape) if module is MLP else shape[0]
         wanted = inspect.signature(module).parameters
         return {name: size for name, size in known.items() if name in wanted}
@@ -101,13 +103,14 @@ class CalibratedNet(SklearnNet):
         return X if isinstance(X, SampleSet) else SampleSet(X)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
-        """Return a loader of batches ``(X, Targets)``: slices for tensors, a DataLoader for Datasets."""
+        """Return a loader of ``(X, Targets)``: slices for tensors, a DataLoader for Datasets."""
         samples = self.get_dataset(dataset)
         name = "iterator_train" if training else "iterator_valid"
         kwargs = {"batch_size": self.batch_size, **self.get_params_for(name)}
         if kwargs["batch_size"] == -1:
             kwargs["batch_size"] = max(len(samples), 1)
-        # A DataLoader without a generator draws a number from torch's global one, also in prediction.
+        # A DataLoader without a generator draws a number from torch's global one, also in
+        # prediction.
         state = self._training_state
         kwargs = {"generator": state.order if training and state else torch.Generator(), **kwargs}
         if training:
@@ -119,7 +122,7 @@ class CalibratedNet(SklearnNet):
             return BatchLoader(samples, **kwargs)
         return DatasetLoader(samples, loader=DataLoader, **kwargs)
 
-    # --- the protocol of a fit ------------------------------------------------------------------------
+    # --- the protocol of a fit -------------------------------------------------------------------
 
     @contextmanager
     def fit_session(self, seed: int) -> Iterator[None]:
@@ -144,7 +147,8 @@ class CalibratedNet(SklearnNet):
         if not (self.warm_start and self.initialized_):
             self._reset()
         seed = draw_seed(self.random_state)
-        # The seed counts from here on, since the checks already draw a Dataset's random augmentation.
+        # The seed counts from here on, since the checks already draw a Dataset's random
+        # augmentation.
         with self._reset_on_error(), self.fit_session(seed):
             data = self.prepare_fit(X, y, sample_weight=sample_weight, groups=groups, seed=seed, **metadata)
             self._fit_data(data, seed)
@@ -177,7 +181,7 @@ class CalibratedNet(SklearnNet):
         return self
 
     def _partial_fit_data(self, data: FitData) -> None:
-        """Train on, on prepared data without a hold-out; a subclass turns labels into targets first."""
+        """Train on prepared data without a hold-out; a subclass turns labels into targets first."""
         self.run_training(data.train.samples, None, data.seed)
 
     def _partial_fit_as_teacher(self, data: FitData) -> None:
@@ -249,7 +253,7 @@ class CalibratedNet(SklearnNet):
         classes: NDArray[Any] | None,
         reset: bool,
     ) -> tuple[SampleSet, InputSchema]:
-        """Return checked samples and their schema; y must be among `classes`, None takes them from y."""
+        """Return checked samples and their schema; `classes=None` takes the classes from y."""
         data = self._check_inputs(X, reset=reset)
         labels = check_labels(dataset_labels(X) if y is None and is_dataset(X) else y, len(data))
         self_classes = check_classes(labels) if classes is None else classes
@@ -361,7 +365,7 @@ class CalibratedNet(SklearnNet):
             y_encoded = held_out.y_encoded.cpu().numpy()
             self.temperature_ = fit_temperature(self._logits(held_out), y_encoded, weight)
 
-    # --- the training loop ----------------------------------------------------------------------------
+    # --- the training loop -----------------------------------------------------------------------
 
     def fit_loop(
         self, X: SampleSet, y: SampleSet | None = None, epochs: int | None = None, **fit_params: Any
@@ -388,7 +392,7 @@ class CalibratedNet(SklearnNet):
         return self
 
     def _stopped_by_callback(self, on_epoch: dict[str, Any]) -> bool:
-        """Tell callbacks that an epoch ended, and whether one of them, as EarlyStopping, asks to stop.
+        """Tell callbacks that an epoch ended; return whether one, such as EarlyStopping, stops.
 
         A KeyboardInterrupt from anywhere else is the user's, and ends the fit with an error.
         """
@@ -401,7 +405,8 @@ class CalibratedNet(SklearnNet):
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call a hook of the net and of the callbacks, as skorch does.
 
-        Every step calls ``on_grad_computed``, which costs time, so it is left out if there is no such hook.
+        Every step calls ``on_grad_computed``, which costs time, so it is left out if there is no
+        such hook.
         """
         state = self._training_state
         if method_name != "on_grad_computed" or state is None or state.has_gradient_hook:
@@ -419,8 +424,8 @@ class CalibratedNet(SklearnNet):
     ) -> float | None:
         """Run one epoch and record its batches; return the mean loss, weighted by samples.
 
-        Losses stay on the device until the end of the epoch, unless there is a hook for batches. With
-        sample weights the recorded ``*_batch_size`` is the weight of a batch.
+        Losses stay on the device until the end of the epoch, unless there is a hook for batches.
+        With sample weights the recorded ``*_batch_size`` is the weight of a batch.
         """
         if iterator is None:
             return None
@@ -449,7 +454,8 @@ class CalibratedNet(SklearnNet):
         return loss
 
     def _set_training(self, training: bool = True) -> None:
-        # skorch walks the whole module in every batch; the root's flag tells whether that is needed.
+        # skorch walks the whole module in every batch; the root's flag tells whether that is
+        # needed.
         if self.module_.training is not training:
             self.module_.train(training)
 
@@ -488,7 +494,7 @@ class CalibratedNet(SklearnNet):
     def _check_logits(self, output: Any) -> Tensor:
         return check_logits(output, len(self.classes_inferred_))
 
-    # --- prediction -----------------------------------------------------------------------------------
+    # --- prediction ------------------------------------------------------------------------------
 
     def _device(self) -> torch.device:
         """Return where the module is."""
@@ -527,7 +533,7 @@ class CalibratedNet(SklearnNet):
                 yield to_device(self._infer_padded(batch), device=device)
 
     def _infer_padded(self, batch: Any) -> Any:
-        """Return the output for a batch; a few samples of a table are padded to a matrix product's block.
+        """Return the output for a batch; few samples of a table are padded to a block.
 
         Below some ten rows float32 products take other kernels: a sample's logits would differ by
         round-off with the samples that it is predicted together with.
@@ -538,7 +544,7 @@ class CalibratedNet(SklearnNet):
         return output[0][: len(batch)] if isinstance(output, tuple) else output[: len(batch)]
 
     def _batch_logits(self, batch: Any) -> Tensor:
-        """Return raw logits of another network's batch, on the module's device and without gradients."""
+        """Return raw logits of another network's batch, on the module's device."""
         if isinstance(batch, Tensor) and batch.is_floating_point():
             batch = batch.to(DTYPES.get(self.dtype or "", batch.dtype))
         self._set_training(False)
@@ -576,8 +582,8 @@ class CalibratedNet(SklearnNet):
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return log-probabilities in nats, or log-odds of the second class if there are two.
 
-        They keep their precision where probabilities saturate at 0 or 1, and scikit-learn's calibrators
-        (CalibratedClassifierCV) work on them.
+        They keep their precision where probabilities saturate at 0 or 1, and scikit-learn's
+        calibrators (CalibratedClassifierCV) work on them.
 
         Parameters
         ----------

@@ -58,7 +58,7 @@ class Part:
         return None if self.samples.weight is None else self.samples.weight.cpu().numpy()
 
     def raw_inputs(self) -> Any:
-        """Return the inputs as the user passed them, for classifiers that are no networks of ours."""
+        """Return the inputs as the user passed them, for any other classifier."""
         if self.source is not None and not is_dataset(self.source):
             return safe_indexing(self.source, self.index)
         X = self.samples.X

@@ -1,4 +1,4 @@
-"""skorch's NeuralNetClassifier with scikit-learn's rules for parameters, state and metadata; no training."""
+"""skorch's classifier with scikit-learn's rules for parameters, state and metadata."""
 
 import inspect
 import warnings
@@ -27,7 +27,8 @@ from sk_ils.batches import BatchLoader
 
 _FIXED = ("criterion", "predict_nonlinearity", "classes", "dataset")
 
-# Of the names that skorch's class has, those that users of a fitted classifier call; `dir` hides the rest.
+# Of the names that skorch's class has, those that users of a fitted classifier call; `dir` hides
+# the rest.
 _FROM_SKORCH = {
     *("fit", "partial_fit", "predict", "predict_proba", "score", "get_params", "set_params"),
     *("get_metadata_routing", "set_fit_request", "set_partial_fit_request", "set_score_request"),
@@ -137,7 +138,7 @@ class SklearnNet(NeuralNetClassifier):
         for name in ("history_", "initialized_", "virtual_params_"):
             self.__dict__.pop(name)
 
-    # --- parameters -----------------------------------------------------------------------------------
+    # --- parameters ------------------------------------------------------------------------------
 
     def _get_param_names(self) -> list[str]:
         return _named_parameters(type(self)) + sorted(
@@ -161,7 +162,8 @@ class SklearnNet(NeuralNetClassifier):
         return {**super().get_params(deep=deep), **BaseEstimator.get_params(self, deep=deep)}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # skorch tracks torch parts by this hook; a parameter that is a module instance is none of them.
+        # skorch tracks torch parts by this hook; a parameter that is a module instance is none of
+        # them.
         if name.endswith("_"):
             super().__setattr__(name, value)
         else:
@@ -214,7 +216,7 @@ class SklearnNet(NeuralNetClassifier):
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         return BaseEstimator.__repr__(self, N_CHAR_MAX=N_CHAR_MAX)
 
-    # --- what notebooks show --------------------------------------------------------------------------
+    # --- what notebooks show ---------------------------------------------------------------------
 
     def __dir__(self) -> list[str]:
         # For completion in editors and notebooks; what is hidden works all the same.
@@ -231,7 +233,7 @@ class SklearnNet(NeuralNetClassifier):
         table.pop("callbacks_", None)
         return table
 
-    # --- metadata and tags ----------------------------------------------------------------------------
+    # --- metadata and tags -----------------------------------------------------------------------
 
     def get_metadata_routing(self) -> Any:
         """Return the metadata that fit, partial_fit and score ask for.
@@ -266,12 +268,13 @@ class SklearnNet(NeuralNetClassifier):
             ("epoch_timer", EpochTimer()),
             ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
             ("valid_loss", PassthroughScoring(name="valid_loss")),
-            # The stock one predicts with the net itself; ours reads what run_single_epoch has counted.
+            # The stock one predicts with the net itself; ours reads what run_single_epoch has
+            # counted.
             ("valid_acc", PassthroughScoring(name="valid_acc", lower_is_better=False)),
             ("print_log", QuietPrintLog()),
         ]
 
-    # --- state ----------------------------------------------------------------------------------------
+    # --- state -----------------------------------------------------------------------------------
 
     def _reset(self) -> None:
         """Drop everything that a fit has learned."""
@@ -361,8 +364,8 @@ class SklearnNet(NeuralNetClassifier):
 def _named_parameters(net: type) -> list[str]:
     """Return the parameters of a net's __init__, and of those that its **kwargs go on to.
 
-    A user's subclass with one parameter more need not repeat ours; scikit-learn's clone would drop what it
-    does not see.
+    A user's subclass with one parameter more need not repeat ours; scikit-learn's clone would
+    drop what it does not see.
     """
     named: dict[str, None] = {}
     for cls in net.__mro__:

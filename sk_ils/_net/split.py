@@ -1,4 +1,4 @@
-"""The one hold-out of a fit: which rows train, which stay out for early stopping and temperatures."""
+"""The one hold-out of a fit: which samples train, and which are held out."""
 
 import warnings
 from collections.abc import Callable
@@ -61,7 +61,8 @@ def grouped_split(y_encoded: NDArray[np.int64], groups: NDArray[Any], fraction: 
     groups : ndarray of shape (n_samples,)
         Group of each row.
     fraction : float
-        Share of the rows to hold out, in (0, 1); 1 / fraction is rounded to a whole number of folds.
+        Share of the rows to hold out, in (0, 1); 1 / fraction is rounded to a whole number of
+        folds.
     seed : int
 
     Returns
@@ -79,8 +80,8 @@ def grouped_split(y_encoded: NDArray[np.int64], groups: NDArray[Any], fraction: 
 def fold_indices(folds: Any, y_encoded: NDArray[np.int64], groups: NDArray[Any] | None) -> list[Any]:
     """Return the (inside, outside) indices of stratified folds.
 
-    scikit-learn's warning of classes with fewer rows than folds is suppressed: a class without a training
-    row is reported by `split_samples`.
+    scikit-learn's warning of classes with fewer rows than folds is suppressed: a class without a
+    training row is reported by `split_samples`.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")
@@ -138,7 +139,8 @@ def hold_out(
     Returns
     -------
     Split
-        Without hold-out, with a warning, if fewer than 10 rows with a positive weight were held out.
+        Without hold-out, with a warning, if fewer than 10 rows with a positive weight were held
+        out.
     """
     everything = np.arange(len(y_encoded))
     if train_split is None:

@@ -1,4 +1,4 @@
-"""The key under which a fitted teacher is cached: all that it depends on, the same in every process."""
+"""The key of a cached teacher: all that it depends on, the same in every process."""
 
 from typing import Any
 

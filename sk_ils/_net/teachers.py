@@ -1,7 +1,7 @@
-"""The three kinds of teacher: a network of ours, any other classifier, and one that is fitted already.
+"""The three kinds of teacher: a network of ours, any other classifier, a frozen one.
 
-Each is a thin shell around a classifier. What else a teacher could be, a class here with the methods of
-:class:`Teacher` and a line at `as_teacher` would be all that it needs.
+Each is a thin shell around a classifier. What else a teacher could be, a class here with the
+methods of :class:`Teacher` and a line at `as_teacher` would be all that it needs.
 """
 
 import warnings
@@ -41,7 +41,8 @@ from sk_ils.temperature import fit_temperature
 
 # A tree ensemble says 0 and 1; the log of this is about -16.
 _PROBA_FLOOR = 1e-7
-# A teacher with the student's callbacks would write over the student's files, or log as if it were it.
+# A teacher with the student's callbacks would write over the student's files, or log as if it were
+# it.
 _WRITERS = (
     Checkpoint,
     LoadInitState,
@@ -179,7 +180,7 @@ class NetworkTeacher(Teacher):
 
 
 class ClassifierTeacher(Teacher):
-    """Any other classifier: fitted on the samples as the user passed them, gives log-probabilities."""
+    """Any other classifier: fitted on the user's X, gives log-probabilities."""
 
     def unfitted(self, seed: int) -> "ClassifierTeacher":
         """Return an unfitted copy whose open random states have the seed."""
@@ -307,7 +308,7 @@ as_teacher.register(CalibratedNet, NetworkTeacher)
 as_teacher.register(FrozenEstimator, FrozenTeacher)
 
 
-# --- fitting, and asking about the training part ------------------------------------------------------
+# --- fitting, and asking about the training part ------------------------------------------------
 
 
 def _cached_output(key: str, teacher: Teacher, data: FitData, cv: int | None) -> TeacherOutput:
@@ -321,7 +322,8 @@ def _fit_and_ask(teacher: Teacher, data: FitData, cv: int | None) -> TeacherOutp
     teacher.fit(data)
     logits = teacher.logits(data.train, data.classes) if out_of_fold is None else out_of_fold
     if out_of_fold is not None:
-        # Each sample's logits come from a teacher that was not trained on it, so they can tell T_cal.
+        # Each sample's logits come from a teacher that was not trained on it, so they can tell
+        # T_cal.
         temperature = fit_temperature(logits, data.train.y_encoded, data.train.sample_weight)
     elif data.valid is not None:
         held_out = teacher.logits(data.valid, data.classes)
@@ -332,7 +334,7 @@ def _fit_and_ask(teacher: Teacher, data: FitData, cv: int | None) -> TeacherOutp
 
 
 def _out_of_fold_logits(teacher: Teacher, data: FitData, cv: int) -> NDArray[np.floating]:
-    """Return logits of each training sample from a copy of the teacher that was fitted on other folds."""
+    """Return logits of each training sample from a copy that was fitted on other folds."""
     train = data.train
     kind = StratifiedKFold if train.groups is None else StratifiedGroupKFold
     folds = kind(cv, shuffle=True, random_state=data.seed)
@@ -361,7 +363,7 @@ def log_probabilities(proba: Any) -> NDArray[np.float64]:
     return np.log(np.maximum(np.asarray(proba, dtype=np.float64), _PROBA_FLOOR))
 
 
-# --- parameters ---------------------------------------------------------------------------------------
+# --- parameters ---------------------------------------------------------------------------------
 
 
 def check_teacher(teacher: Any, *, mode: str, cv: int | None) -> None:
@@ -381,7 +383,7 @@ def check_teacher(teacher: Any, *, mode: str, cv: int | None) -> None:
 
 
 def default_teacher(student: CalibratedNet, kind: type[CalibratedNet]) -> CalibratedNet:
-    """Return a student's own network for hard labels, unfitted; same seed, so that "none" equals it.
+    """Return a student's own network for hard labels, unfitted and with the same seed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Small parts of a training loop: its state, the best epoch, the meter of an epoch, seeds, logits."""
+"""Parts of a training loop: its state, best epoch, meter of an epoch, seeds, logits."""
 
 import math
 from collections.abc import Iterator
@@ -76,7 +76,7 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a training in a stack came to: the state of the best epoch, and the losses of each epoch."""
+    """What a training in a stack came to: the best epoch's state, and all losses."""
 
     state: dict[str, Tensor]
     train_loss: list[float]
@@ -129,7 +129,7 @@ class BestEpoch:
 
 
 class Meter:
-    """Collects the losses, weights and hits of an epoch's batches without waiting for the device."""
+    """Collects the losses and hits of an epoch's batches without waiting for the device."""
 
     def __init__(self, prefix: str, *, with_accuracy: bool) -> None:
         self.prefix = prefix

@@ -35,7 +35,7 @@ class Group:
 
 
 def group_candidates(candidates: list[Parameters], prefix: str) -> list[Group]:
-    """Return the candidates gathered by what they have besides the smoothing, in order of appearance."""
+    """Return the candidates grouped by all parameters but the smoothing, in their order."""
     groups: dict[Any, Group] = {}
     for candidate_index, params in enumerate(candidates):
         smoothing = {name: value for name, value in params.items() if _is_smoothing(name, prefix)}
@@ -82,8 +82,8 @@ def fit_candidates(
     Yields
     ------
     Candidate
-        Each of them, fitted or with its error. It is fitted just before it is yielded and emptied after
-        that, so that one fitted network exists at a time.
+        Each of them, fitted or with its error. It is fitted just before it is yielded and emptied
+        after that, so that one fitted network exists at a time.
     """
     candidates = [Candidate(index, params) for index, params in smoothing.items()]
     try:

@@ -82,8 +82,9 @@ def evaluate(
     Returns
     -------
     list of dict
-        One for each candidate and split, the splits of a candidate together: ``fit_error``, ``fit_time``,
-        ``score_time``, ``n_test_samples``, ``test_scores``, and ``train_scores`` if asked for.
+        One for each candidate and split, the splits of a candidate together: ``fit_error``,
+        ``fit_time``, ``score_time``, ``n_test_samples``, ``test_scores``, and ``train_scores`` if
+        asked for.
     """
     groups = group_candidates(candidates, prefix_of(base))
     models = [_model(base, group, seed) for group in groups]
@@ -120,7 +121,7 @@ def _evaluate_group(
     progress: Progress,
     warn: Callable[[str], None],
 ) -> dict[int, Result]:
-    """Fit and score the candidates of a group on one fold; return the results by candidate index."""
+    """Fit and score a group on one fold; return the results by candidate index."""
     model = clone(model)
     results: dict[int, Result] = {}
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The estimator that is searched, a classifier or a Pipeline: its parts, its metadata, its preprocessing."""
+"""The searched estimator, a classifier or a Pipeline: its parts and metadata."""
 
 import copy
 from typing import Any
@@ -18,7 +18,7 @@ METADATA = ("sample_weight", "groups", "teacher_proba")
 
 
 def classifier_of(estimator: Any) -> InstanceSmoothedClassifier:
-    """Return the classifier whose smoothing is searched: the estimator, or the last step of a Pipeline."""
+    """Return the classifier that is searched: the estimator, or a Pipeline's last step."""
     last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
     if not isinstance(last, InstanceSmoothedClassifier):
         raise TypeError(
@@ -69,7 +69,7 @@ class Fold:
         self.prepared: dict[Any, tuple[Pipeline | None, Any]] = {}
 
     def prepare(self, estimator: Any, shared: Parameters) -> tuple[Pipeline | None, Any]:
-        """Return the fitted steps before the classifier, None if there are none, and X as it gets there.
+        """Return the fitted steps before the classifier, or None, and X after them.
 
         What has the same parameters of these steps shares them.
         """
@@ -117,7 +117,7 @@ def _params_before_classifier(estimator: Pipeline, metadata: Parameters) -> Para
 
 
 def assemble(estimator: Any, steps: Pipeline | None, net: InstanceSmoothedClassifier) -> Any:
-    """Return a fitted estimator of the searched one's type: the fitted steps with the fitted classifier."""
+    """Return the fitted steps and classifier as an estimator of the searched one's type."""
     if not isinstance(estimator, Pipeline):
         return net
     before = [] if steps is None else steps.steps

@@ -1,4 +1,4 @@
-"""One network with a leading candidate axis: torch.func's stacked state, functional call and vmap."""
+"""One network with a leading candidate axis: torch.func's stacked state and vmap."""
 
 import copy
 import inspect
@@ -113,7 +113,7 @@ def _batch_targets(
 
 
 def _one_hot(y_encoded: Tensor, logits: Tensor) -> Tensor:
-    """Return hard labels as the same targets for each candidate, of the shape of (sample, slot, class)."""
+    """Return hard labels, the same for each candidate, as (sample, slot, class)."""
     one_hot = nn.functional.one_hot(y_encoded.to(logits.device), logits.shape[2]).to(logits.dtype)
     return one_hot[:, None].expand_as(logits)
 

@@ -12,7 +12,8 @@ from sk_ils._net.training import check_logits
 from sk_ils._search.stack import Stack
 from sk_ils.classifiers import InstanceSmoothedClassifier
 
-# Each of their steps treats every weight by itself, so that a stack of networks is stepped as they would be.
+# Each of their steps treats every weight by itself, so that a stack of networks is stepped as they
+# would be.
 _ELEMENTWISE = (
     torch.optim.ASGD,
     torch.optim.Adadelta,
@@ -26,7 +27,8 @@ _ELEMENTWISE = (
     torch.optim.Rprop,
     torch.optim.SGD,
 )
-# Methods of a net that see one network: if one is overridden it must be called, so such a net is not stacked.
+# Methods of a net that see one network: if one is overridden it must be called, so such a net is
+# not stacked.
 _HOOKS = (
     "fit_loop",
     "get_iterator",
@@ -110,7 +112,7 @@ def _free_memory() -> int:
 
 
 def _bytes_per_candidate(net: InstanceSmoothedClassifier, data: FitData) -> int:
-    """Return about what one more candidate takes: weights, the layers' outputs for a batch, targets."""
+    """Return about what one more candidate takes: weights, layers' outputs, targets."""
     batch_size = len(data.train) if net.batch_size == -1 else min(net.batch_size, len(data.train))
     few = data.train.samples.take(np.arange(min(len(data.train), 2)))
     X, _ = next(iter(net.get_iterator(few)))

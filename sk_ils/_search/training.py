@@ -110,7 +110,7 @@ def train_stacked(
 
 
 def _with_all_targets(net: InstanceSmoothedClassifier, candidates: list[Candidate]) -> SampleSet:
-    """Return the training samples with the soft targets of all candidates, (sample, slot, class)."""
+    """Return the training samples with all candidates' targets, (sample, slot, class)."""
     sets = [candidate.samples for candidate in candidates if candidate.samples is not None]
     dtype = next((samples.soft.dtype for samples in sets if samples.soft is not None), None)
     if dtype is None:
@@ -157,8 +157,8 @@ def _run(
 class _EarlyStopping:
     """The losses and the best state so far of every candidate, and which of them are still running.
 
-    Arrays and lists are over all candidates of the stack as it began; a slot is a place in the stack as it
-    is now, and ``stack.members[slot]`` says which candidate is there.
+    Arrays and lists are over all candidates of the stack as it began; a slot is a place in the
+    stack as it is now, and ``stack.members[slot]`` says which candidate is there.
     """
 
     def __init__(self, stack: Stack, candidates: list[Candidate]) -> None:
@@ -174,7 +174,7 @@ class _EarlyStopping:
         self.valid_loss: list[list[float]] = [[] for _ in range(n)]
 
     def add(self, train_loss: NDArray[np.float64], valid_loss: NDArray[np.float64] | None) -> None:
-        """Note an epoch's losses of the candidates in the stack, and keep the states that are the best."""
+        """Note an epoch's losses of the candidates in the stack; keep the best states."""
         improved = []
         for slot, member in enumerate(self.stack.members):
             if not self.running[member]:
