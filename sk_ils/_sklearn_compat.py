@@ -80,7 +80,7 @@ else:
 
 def check_sample_weight(sample_weight: ArrayLike | None, X: Any, **kwargs: Any) -> NDArray[Any]:
     """Return weights, not all of them zero (scikit-learn 1.8 does not check that)."""
-    weight = _check_sample_weight(sample_weight, X, **kwargs)
+    weight: NDArray[Any] = _check_sample_weight(sample_weight, X, **kwargs)
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weight

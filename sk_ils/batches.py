@@ -35,7 +35,7 @@ Batch = tuple[Any, Targets]
 _CHUNK = 16
 
 
-class SampleSet(Dataset):
+class SampleSet(Dataset[Any]):
     """Inputs, either one tensor or a user's Dataset, with class indices, soft targets and weights.
 
     Parameters
@@ -52,7 +52,7 @@ class SampleSet(Dataset):
 
     def __init__(
         self,
-        X: Tensor | Dataset,
+        X: Tensor | Dataset[Any],
         y_encoded: Tensor | None = None,
         soft: Tensor | None = None,
         weight: Tensor | None = None,
@@ -277,7 +277,7 @@ class DatasetLoader:
             yield batch[0], self.dataset.targets(index)
 
 
-class _Order(Sampler):
+class _Order(Sampler[int]):
     """A new order of n samples in each epoch."""
 
     def __init__(self, n: int, generator: torch.Generator | None) -> None:
@@ -291,7 +291,7 @@ class _Order(Sampler):
         return iter(torch.randperm(self.n, generator=self.generator).tolist())
 
 
-class _Indexed(Dataset):
+class _Indexed(Dataset[Any]):
     def __init__(self, samples: SampleSet) -> None:
         self.samples = samples
 

@@ -322,7 +322,8 @@ class SmoothingSearchCV(BaseSearchCV):
     def _get_scorers(self) -> tuple[Any, Any]:
         if self.scoring is None:
             return NegCrossEntropyScorer(), "score"
-        return super()._get_scorers()
+        scorers, refit_metric = super()._get_scorers()
+        return scorers, refit_metric
 
     def _warn_of_absent_classes(self, y: NDArray[Any], splits: list[Any]) -> None:
         """Say once that the default score meets classes that a training part lacks."""
@@ -343,7 +344,7 @@ class SmoothingSearchCV(BaseSearchCV):
         warn_or_raise_about_fit_failures(out, self.error_score)
         if callable(self.scoring):
             insert_error_scores(out, self.error_score)
-        results = self._format_results(candidates, n_splits, out)
+        results: dict[str, Any] = self._format_results(candidates, n_splits, out)
         for name, means in results.items():
             if name.startswith("mean_test_") and np.isnan(means).all():
                 raise ValueError(

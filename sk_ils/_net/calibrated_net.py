@@ -485,7 +485,9 @@ class CalibratedNet(SklearnNet):
             return nn.functional.cross_entropy(logits, target)
         losses = nn.functional.cross_entropy(logits, target, reduction="none")
         weight = y_true.weight.to(logits.device)
-        return (weight * losses).sum() / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
+        total = weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
+        loss: Tensor = (weight * losses).sum() / total
+        return loss
 
     def _loss_target(self, targets: Targets, logits: Tensor, X: Any) -> Tensor:
         """Return what training compares the logits with: class indices or soft targets."""
@@ -614,4 +616,5 @@ class CalibratedNet(SklearnNet):
             Labels out of `classes_`.
         """
         winners = self._checked_logits(X).argmax(axis=1)
-        return self.classes_[winners]
+        labels: NDArray[Any] = self.classes_[winners]
+        return labels

@@ -96,7 +96,7 @@ def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
         )
     if isinstance(y, Tensor):
         y = y.detach().cpu().numpy()
-    labels = column_or_1d(y, warn=True)
+    labels: NDArray[Any] = column_or_1d(y, warn=True)
     if len(labels) != n_rows:
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: {n_rows} rows in X, {len(labels)} "
@@ -170,7 +170,7 @@ def check_groups(groups: Any, n_rows: int) -> NDArray[Any] | None:
     """Return groups as a 1-D array of n_rows values, or None."""
     if groups is None:
         return None
-    array = column_or_1d(groups)
+    array: NDArray[Any] = column_or_1d(groups)
     if len(array) != n_rows:
         raise ValueError(f"groups has {len(array)} values, but X has {n_rows} rows.")
     return array

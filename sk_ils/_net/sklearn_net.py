@@ -214,7 +214,8 @@ class SklearnNet(NeuralNetClassifier):
         )
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
-        return BaseEstimator.__repr__(self, N_CHAR_MAX=N_CHAR_MAX)
+        text: str = BaseEstimator.__repr__(self, N_CHAR_MAX=N_CHAR_MAX)
+        return text
 
     # --- what notebooks show ---------------------------------------------------------------------
 

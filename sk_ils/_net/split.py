@@ -18,7 +18,7 @@ class Split(NamedTuple):
     """Rows by index; `valid` may also be a Dataset of its own (skorch's predefined_split)."""
 
     train: Index
-    valid: Index | Dataset | None
+    valid: Index | Dataset[Any] | None
 
 
 def stratified_split(y_encoded: NDArray[np.int64], fraction: float, seed: int) -> Split:
@@ -89,7 +89,7 @@ def fold_indices(folds: Any, y_encoded: NDArray[np.int64], groups: NDArray[Any] 
 
 
 def called_split(
-    train_split: Callable[..., Any], dataset: Dataset, y: NDArray[Any], groups: NDArray[Any] | None
+    train_split: Callable[..., Any], dataset: Dataset[Any], y: NDArray[Any], groups: NDArray[Any] | None
 ) -> Split:
     """Ask a skorch train_split, which gets (dataset, y) and returns two Datasets."""
     kwargs = {} if groups is None else {"groups": groups}
@@ -104,7 +104,7 @@ def called_split(
     return Split(index, valid if valid_index is None else valid_index)
 
 
-def _index_in(part: Any, dataset: Dataset) -> Index | None:
+def _index_in(part: Any, dataset: Dataset[Any]) -> Index | None:
     """Return which rows of the dataset a part of it holds, None if it is another dataset."""
     if part is dataset:
         return np.arange(len(dataset))
@@ -116,7 +116,7 @@ def _index_in(part: Any, dataset: Dataset) -> Index | None:
 def hold_out(
     train_split: float | Callable[..., Any] | None,
     *,
-    dataset: Dataset,
+    dataset: Dataset[Any],
     y: NDArray[Any],
     y_encoded: NDArray[np.int64],
     groups: NDArray[Any] | None,
@@ -165,7 +165,7 @@ def hold_out(
     return Split(everything, None)
 
 
-def _n_weighted(valid: Index | Dataset | None, weight: NDArray[np.floating] | None) -> int:
+def _n_weighted(valid: Index | Dataset[Any] | None, weight: NDArray[np.floating] | None) -> int:
     if valid is None:
         return 0
     if weight is None or not isinstance(valid, np.ndarray):

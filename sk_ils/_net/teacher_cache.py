@@ -36,7 +36,8 @@ def cache_key(teacher: Any, data: FitData, cv: int | None, *, sees_raw_inputs: b
             parts += [part.samples, part.index, part.groups]
             if sees_raw_inputs and not is_dataset(part.source):
                 parts += [np.asarray(part.source), getattr(part.source, "columns", None)]
-    return joblib.hash(content(parts))
+    key: str = joblib.hash(content(parts))
+    return key
 
 
 def content(value: Any) -> Any:

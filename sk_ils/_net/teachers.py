@@ -140,7 +140,8 @@ class Teacher(ABC):
             return _fit_and_ask(teacher, data, cv)
         cached = check_memory(memory).cache(_cached_output, ignore=["teacher", "data", "cv"])
         key = cache_key(teacher.estimator, data, cv, sees_raw_inputs=self.sees_raw_inputs)
-        return cached(key, teacher, data, cv)
+        output: TeacherOutput = cached(key, teacher, data, cv)
+        return output
 
 
 class NetworkTeacher(Teacher):
@@ -408,7 +409,8 @@ def default_teacher(student: CalibratedNet, kind: type[CalibratedNet]) -> Calibr
         and not name.startswith(tuple(f"{callback}__" for callback in gone))
     }
     kept |= {"callbacks": callbacks, "random_state": None, "temperature_scaling": True, "warm_start": False}
-    return clone(kind(**kept))
+    teacher: CalibratedNet = clone(kind(**kept))
+    return teacher
 
 
 def _without_writers(callbacks: Any) -> tuple[Any, list[str]]:

@@ -35,7 +35,8 @@ class Stack:
         fusable = "fused" in inspect.signature(self.net.optimizer).parameters
         if fusable and not _OPTIMIZER_KERNELS & set(kwargs):
             kwargs["fused"] = self.device.type in ("cpu", "cuda")
-        return self.net.optimizer(*args, **kwargs)
+        optimizer: torch.optim.Optimizer = self.net.optimizer(*args, **kwargs)
+        return optimizer
 
     def state(self) -> dict[str, Tensor]:
         """Return parameters and buffers by name, without gradient."""
