@@ -61,7 +61,13 @@ BUDGET = 60.0
 TARGETS = {
     "sk_ils/temperature.py": ["sk_ils/temperature.py", "tests/test_temperature.py"],
     "sk_ils/smoothing.py": ["sk_ils/smoothing.py", "tests/test_smoothing.py", "tests/test_student_rules.py"],
-    "sk_ils/_net/teachers.py": ["tests/test_teachers.py", "tests/test_net.py", "tests/test_holdout.py"],
+    "sk_ils/_net/teachers.py": [
+        "tests/test_teachers.py",
+        "tests/test_net.py",
+        "tests/test_holdout.py",
+        "tests/test_inputs.py",
+        "tests/test_interoperation.py",
+    ],
     "sk_ils/_net/teacher_cache.py": ["tests/test_teachers.py"],
     "sk_ils/_net/calibrated_net.py": [
         "tests/test_net.py",
@@ -69,6 +75,7 @@ TARGETS = {
         "tests/test_interoperation.py",
         "tests/test_holdout.py",
         "tests/test_teachers.py",
+        "tests/test_search.py",
     ],
     "sk_ils/_search/candidates.py": ["tests/test_search.py"],
     "sk_ils/_search/evaluation.py": ["tests/test_search.py"],

@@ -1,7 +1,9 @@
 """SmoothingSearchCV: GridSearchCV's numbers and vocabulary, from stacks of networks."""
 
 import ast
+import gc
 import warnings
+import weakref
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,6 +28,7 @@ import sk_ils
 from sk_ils import SmoothingSearchCV
 from sk_ils._net.inputs import is_dataset
 from sk_ils._search import candidates, stack, support
+from sk_ils._sklearn_compat import InvalidParameterError
 from sk_ils.metrics import CalibrationScorer
 from sk_ils.model_selection import default_param_grid
 from sk_ils.smoothing import SmoothingRule
@@ -193,7 +196,7 @@ def test_parameters_besides_the_smoothing_are_searched_too(table, student):
     grid = {
         "smoothing": ["none", "ils2"],
         "lr": [0.01, 0.03],
-        "module__hidden_sizes": [[8], (8, 8)],
+        "module__hidden_sizes": [[8], [9], (8, 8)],
         "max_epochs": [2, 5],
     }
     assert_like_grid_search(student(dtype="float64"), grid, *table)
@@ -365,6 +368,25 @@ def test_parameter_out_of_range_fails_its_candidate_alone(table, student):
     ):
         search = SmoothingSearchCV(student(), grid, cv=2).fit(*table)
     assert np.isnan(search.cv_results_["mean_test_score"]).tolist() == [False, True]
+
+
+def test_parameter_of_a_rule_that_is_asked_in_every_batch_is_checked_before(table, student):
+    grid = {"smoothing": ["bootstrap"], "smoothing__beta": [0.9, 7.0]}
+    with pytest.raises(InvalidParameterError, match="'beta' parameter"):
+        SmoothingSearchCV(student(), grid, cv=2, error_score="raise").fit(*table)
+
+
+def test_one_fitted_network_exists_at_a_time(table, student):
+    seen = []
+
+    def scorer(estimator, X, y):
+        alive = [network for network in seen if network() is not None]
+        seen.append(weakref.ref(estimator))
+        return len(alive)
+
+    gc.collect()
+    search = SmoothingSearchCV(student(), GRID, cv=2, scoring=scorer, refit=False).fit(*table)
+    assert split_scores(search).max() <= 1
 
 
 def test_teacher_that_fails_fails_those_who_need_it(table, student):
@@ -626,6 +648,23 @@ def test_the_bar_goes_forward_to_exactly_100_percent(table, student, shares, par
     assert (np.diff([0, *shares]) >= 0).all()
     assert max(shares) == shares[-1] == pytest.approx(1, abs=1e-9)
     assert bool(Failing.calls) == bool(rules)
+
+
+class Unfittable(StandardScaler):
+    """A step that fails."""
+
+    def fit(self, X, y=None, sample_weight=None):
+        raise ValueError("unfittable")
+
+
+def test_the_bar_reaches_its_end_where_candidates_fail_before_their_training(table, student, shares):
+    pipeline = Pipeline([("scale", StandardScaler()), ("net", student())])
+    grid = {"scale": [StandardScaler(), Unfittable()], "net__smoothing": ["none", "uniform"]}
+    search = SmoothingSearchCV(pipeline, grid, cv=2, refit=False, verbose=1)
+    with pytest.warns(FitFailedWarning, match="unfittable"), pytest.warns(match="non-finite"):
+        search.fit(*table)
+    assert shares[-1] == pytest.approx(1, abs=1e-9)
+    assert np.isnan(search.cv_results_["mean_test_score"]).tolist() == [False, True, False, True]
 
 
 # --- metadata -----------------------------------------------------------------------------------------

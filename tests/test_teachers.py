@@ -590,3 +590,39 @@ def test_partial_fit_leaves_the_teacher_that_was_passed_as_it_is(student, teache
     clf = student(teacher=passed).partial_fit(X, y, classes=np.unique(y))
     assert not hasattr(passed, "classes_")
     assert hasattr(clf.teacher_, "classes_")
+
+
+class Noisy(torch.nn.Module):
+    """A network whose dropout is so strong that training and prediction cannot be confused."""
+
+    def __init__(self, n_features_in, n_classes):
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(n_features_in, n_classes))
+
+    def forward(self, X):
+        return self.layers(X)
+
+
+def test_a_teacher_that_is_asked_in_every_batch_drops_nothing_out(student, teacher, table):
+    X, y = table
+    noisy = teacher(module=Noisy)
+    cached, online = (
+        student(teacher=noisy, teacher_mode=mode, smoothing="distillation").fit(X, y)
+        for mode in ("cached", "online")
+    )
+    np.testing.assert_allclose(online.predict_proba(X), cached.predict_proba(X), atol=1e-4)
+
+
+def test_a_frozen_teacher_has_no_out_of_fold_logits(student, table):
+    X, y = table
+    frozen = FrozenEstimator(LogisticRegression().fit(X, y))
+    with pytest.raises(ValueError, match="a teacher that is not frozen"):
+        student(teacher=frozen, teacher_cv=3).fit(X, y)
+
+
+def test_the_key_of_the_cache_is_made_of_what_every_process_sees_alike():
+    words = np.array(["ant", "bee"], dtype=object)
+    assert content(words).dtype.kind == "U"
+    assert content(np.ones(2)).dtype == np.float64
+    assert content(torch.float32) != content(torch.float64)
+    assert content({1: "a", "b": 2}) == [("1", "a"), ("b", 2)]
