@@ -242,7 +242,7 @@ def test_report_is_a_mapping():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n", "n_classes"), [(300, 3), (1000, 10)])
+@pytest.mark.parametrize(("n", "n_classes"), [(300, 3), (400, 10)])
 def test_calibrated_data_lie_within_their_null_level(n, n_classes):
     n_draws = 1000
     within = dict.fromkeys(ERRORS, 0)
@@ -257,7 +257,7 @@ def test_calibrated_data_lie_within_their_null_level(n, n_classes):
 
 @pytest.mark.slow
 def test_intervals_of_scores_and_their_differences_reach_the_nominal_coverage():
-    n_draws, n, temperature = 1000, 400, 1.5
+    n_draws, n, temperature = 1000, 200, 1.5
     rng = np.random.default_rng(0)
     z = 2 * rng.standard_normal((1_000_000, 3))
     bias = np.array([0.5, 0.0, -0.5])

@@ -115,6 +115,13 @@ class Failing(SmoothingRule):
         return 0 * true_class_proba
 
 
+@pytest.fixture(scope="module")
+def rows(table):
+    """Return rows for a hundred fits: with two folds and a hold-out, two batches of unequal size."""
+    X, y = table
+    return X[:150], y[:150]
+
+
 def prefix_of(estimator):
     return f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
 
@@ -124,12 +131,12 @@ def split_scores(search, metric="score"):
 
 
 def assert_like_grid_search(estimator, grid, X, y, tolerance=1e-6, scoring="neg_log_loss", **params):
-    ours = SmoothingSearchCV(estimator, grid, cv=3, scoring=scoring).fit(X, y, **params)
+    ours = SmoothingSearchCV(estimator, grid, cv=2, scoring=scoring).fit(X, y, **params)
     with TemporaryDirectory() as folder:
         # One teacher a fold; test_teachers has it that a cached one changes no number.
         memory = f"{prefix_of(estimator)}memory"
         alone = clone(estimator).set_params(**{memory: folder})
-        theirs = GridSearchCV(alone, grid, cv=3, scoring=scoring).fit(X, y, **params)
+        theirs = GridSearchCV(alone, grid, cv=2, scoring=scoring).fit(X, y, **params)
     assert ours.cv_results_["params"] == theirs.cv_results_["params"]
     np.testing.assert_allclose(split_scores(ours), split_scores(theirs), rtol=0, atol=tolerance)
     np.testing.assert_allclose(
@@ -158,54 +165,54 @@ def assert_like_grid_search(estimator, grid, X, y, tolerance=1e-6, scoring="neg_
     ],
     ids=lambda parameters: "-".join(parameters) or "default",
 )
-def test_split_scores_equal_those_of_grid_search_in_float64(table, student, parameters):
-    assert_like_grid_search(student(dtype="float64", **parameters), GRID, *table)
+def test_split_scores_equal_those_of_grid_search_in_float64(rows, student, parameters):
+    assert_like_grid_search(student(dtype="float64", **parameters), GRID, *rows)
 
 
-def test_split_scores_equal_those_of_grid_search_with_sample_weights(table, student):
-    X, y = table
+def test_split_scores_equal_those_of_grid_search_with_sample_weights(rows, student):
+    X, y = rows
     weight = np.random.default_rng(0).uniform(0.1, 3, len(y))
     assert_like_grid_search(student(dtype="float64", patience=3), GRID, X, y, sample_weight=weight)
 
 
-def test_split_scores_equal_those_of_grid_search_with_teacher_probabilities(table, student):
-    X, y = table
+def test_split_scores_equal_those_of_grid_search_with_teacher_probabilities(rows, student):
+    X, y = rows
     proba = np.random.default_rng(0).dirichlet([1, 1, 1], len(y))
     assert_like_grid_search(student(dtype="float64"), GRID, X, y, teacher_proba=proba)
 
 
-def test_split_scores_equal_those_of_grid_search_in_a_pipeline(table, student):
-    X, y = table
+def test_split_scores_equal_those_of_grid_search_in_a_pipeline(rows, student):
+    X, y = rows
     weight = np.random.default_rng(0).uniform(0.1, 3, len(y))
     pipeline = Pipeline([("scale", StandardScaler()), ("net", student(dtype="float64"))])
     grid = [{f"net__{name}": values for name, values in part.items()} for part in GRID]
     ours = assert_like_grid_search(pipeline, grid, X, y, net__sample_weight=weight)
     assert isinstance(ours.best_estimator_, Pipeline)
     # Without the step's name it goes to the classifier, too, and weighs the score.
-    plain = SmoothingSearchCV(pipeline, grid, cv=3, scoring="neg_log_loss").fit(X, y, sample_weight=weight)
+    plain = SmoothingSearchCV(pipeline, grid, cv=2, scoring="neg_log_loss").fit(X, y, sample_weight=weight)
     np.testing.assert_array_equal(plain.predict_proba(X), ours.predict_proba(X))
     assert (split_scores(plain) != split_scores(ours)).all()
 
 
-def test_split_scores_equal_those_of_grid_search_in_float32_over_ten_epochs(table, student):
+def test_split_scores_equal_those_of_grid_search_in_float32_over_ten_epochs(rows, student):
     estimator = student(max_epochs=10, lr=1e-3, module__hidden_sizes=(32, 32))
-    assert_like_grid_search(estimator, GRID, *table, tolerance=1e-4)
+    assert_like_grid_search(estimator, GRID, *rows, tolerance=1e-4)
 
 
-def test_parameters_besides_the_smoothing_are_searched_too(table, student):
+def test_parameters_besides_the_smoothing_are_searched_too(rows, student):
     grid = {
         "smoothing": ["none", "ils2"],
         "lr": [0.01, 0.03],
         "module__hidden_sizes": [[8], [9], (8, 8)],
         "max_epochs": [2, 5],
     }
-    assert_like_grid_search(student(dtype="float64"), grid, *table)
+    assert_like_grid_search(student(dtype="float64"), grid, *rows)
 
 
-def test_preprocessing_is_searched_too(table, student):
+def test_preprocessing_is_searched_too(rows, student):
     pipeline = Pipeline([("scale", StandardScaler()), ("net", student(dtype="float64"))])
     grid = {"scale": [StandardScaler(), MinMaxScaler()], "net__smoothing": ["none", "uniform"]}
-    assert_like_grid_search(pipeline, grid, *table)
+    assert_like_grid_search(pipeline, grid, *rows)
 
 
 def test_images_are_searched_as_grid_search_does(student):

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -415,15 +413,3 @@ def test_a_display_can_be_made_of_its_cells():
     display = SearchDisplay(cells, x="letter", score_label="Points").plot()
     assert display.ax_.get_ylabel() == "Points, more is better"
     assert display.frame()["letter"].tolist() == ["a", "b"]
-
-
-def test_a_search_without_networks_is_drawn_without_torch():
-    code = (
-        "import sys, matplotlib; matplotlib.use('agg')\n"
-        "from types import SimpleNamespace\n"
-        "from sk_ils.inspection import SearchDisplay\n"
-        "results = {'params': [{'a': 1}], 'mean_test_score': [1.0], 'split0_test_score': [1.0]}\n"
-        "SearchDisplay.from_search(SimpleNamespace(cv_results_=results), 'a').frame()\n"
-        "assert not {'torch', 'skorch'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
