@@ -6,8 +6,9 @@ What a network is trained on is the subclasses' business.
 import copy
 import inspect
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -507,6 +508,9 @@ class CalibratedNet(SklearnNet):
         """Return the module's output for a batch, which is moved to the module's device first."""
         state = self._training_state
         device = self._device() if state is None else state.device
+        return self._infer_on(device, x, **fit_params)
+
+    def _infer_on(self, device: torch.device, x: Any, **fit_params: Any) -> Any:
         if isinstance(x, Tensor):
             return self.module_(x.to(device, non_blocking=True), **fit_params)
         moved = to_tensor(x, device=device)
@@ -530,20 +534,13 @@ class CalibratedNet(SklearnNet):
         """
         self.check_is_fitted()
         self._set_training(training)
+        infer = self.infer
+        if type(self).infer is CalibratedNet.infer:
+            # Asking the module where it is takes a few percent of a small batch's time: ask once.
+            infer = partial(self._infer_on, self._device())
         with torch.set_grad_enabled(training):
             for batch, _ in self.get_iterator(self.get_dataset(X)):
-                yield to_device(self._infer_padded(batch), device=device)
-
-    def _infer_padded(self, batch: Any) -> Any:
-        """Return the output for a batch; few samples of a table are padded to a block.
-
-        Below some ten rows float32 products take other kernels: a sample's logits would differ by
-        round-off with the samples that it is predicted together with.
-        """
-        if not isinstance(batch, Tensor) or batch.ndim != 2 or len(batch) >= _MIN_BLOCK:
-            return self.infer(batch)
-        output = self.infer(torch.cat([batch, batch[:1].expand(_MIN_BLOCK - len(batch), -1)]))
-        return output[0][: len(batch)] if isinstance(output, tuple) else output[: len(batch)]
+                yield to_device(_infer_padded(infer, batch), device=device)
 
     def _batch_logits(self, batch: Any) -> Tensor:
         """Return raw logits of another network's batch, on the module's device."""
@@ -618,3 +615,15 @@ class CalibratedNet(SklearnNet):
         winners = self._checked_logits(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[winners]
         return labels
+
+
+def _infer_padded(infer: Callable[[Any], Any], batch: Any) -> Any:
+    """Return the output for a batch; few samples of a table are padded to a block.
+
+    Below some ten rows float32 products take other kernels: a sample's logits would differ by
+    round-off with the samples that it is predicted together with.
+    """
+    if not isinstance(batch, Tensor) or batch.ndim != 2 or len(batch) >= _MIN_BLOCK:
+        return infer(batch)
+    output = infer(torch.cat([batch, batch[:1].expand(_MIN_BLOCK - len(batch), -1)]))
+    return output[0][: len(batch)] if isinstance(output, tuple) else output[: len(batch)]
