@@ -2,6 +2,7 @@
 
 import ast
 import gc
+import os
 import warnings
 import weakref
 from pathlib import Path
@@ -294,6 +295,25 @@ def test_free_memory_bounds_the_stack(table, student, monkeypatch):
     monkeypatch.setattr(support, "_free_memory", lambda: 200_000)
     SmoothingSearchCV(student(), GRID, cv=3, refit=False).fit(*table)
     assert 1 <= max(sizes) < 14
+
+
+def test_memory_of_a_candidate_is_counted_in_weights_outputs_and_targets(table, student, monkeypatch):
+    net = student()
+    data = net.prepare_fit(*table, seed=0)
+    assert support.affordable_size(net, data) > 1000
+    weights = (6 * 16 + 16 + 16 * 3 + 3) * 4
+    outputs = (6 + 16 + 16 + 3) * 4 * 32  # flattened input, layer, ReLU and logits of a batch
+    one = 6 * weights + 3 * outputs + 192 * 3 * 8
+    for free, size in ((0, 1), (2 * 5 * one - 1, 4), (2 * 5 * one, 5)):
+        monkeypatch.setattr(support, "_free_memory", lambda free=free: free)
+        assert support.affordable_size(net, data) == size
+    assert not any(module._forward_hooks for module in net.module_.modules())
+
+
+def test_free_memory_is_guessed_where_the_system_does_not_tell(monkeypatch):
+    assert support._free_memory() % os.sysconf("SC_PAGE_SIZE") == 0
+    monkeypatch.setattr(support.os, "sysconf_names", {})
+    assert support._free_memory() == 4 * 2**30
 
 
 # --- seeds --------------------------------------------------------------------------------------------
