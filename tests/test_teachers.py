@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 
 import numpy as np
 import pandas as pd
@@ -520,8 +522,7 @@ def test_the_default_teacher_is_cached_too(student, table, tmp_path):
     np.testing.assert_array_equal(first.predict_proba(X), student().fit(X, y).predict_proba(X))
 
 
-SECOND_PROCESS = """
-import sys
+FIRST_PROCESS = """
 import numpy as np, pandas as pd, torch
 from torch import nn
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
@@ -530,25 +531,26 @@ X = rng.normal(size=(100, 4))
 y = np.array(["ant", "bee"], dtype=object)[(X[:, 0] > 0).astype(int)]
 torch.manual_seed(0)
 module = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.1), nn.Linear(8, 2))
-clf = InstanceSmoothedClassifier(module, memory=sys.argv[1], random_state=0, max_epochs=2, device="cpu")
+clf = InstanceSmoothedClassifier(module, memory=memory, random_state=0, max_epochs=2, device="cpu")
 for rows in (pd.DataFrame(X, columns=list("abcd")), torch.as_tensor(X)):
     print(clf.fit(rows, y).teacher_.history[:, "dur"])
 """
 
 
 def test_a_second_process_finds_the_teachers_of_a_module_instance(tmp_path):
-    printed = [
-        subprocess.run(
-            [sys.executable, "-c", SECOND_PROCESS, str(tmp_path)],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for _ in range(2)
-    ]
-    of_frame, of_tensor = printed[0].splitlines()
+    there = subprocess.run(
+        [sys.executable, "-c", f"memory = {str(tmp_path)!r}\n{FIRST_PROCESS}"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    # The second process is this one. joblib notes the code of a function once a process: as the first, it
+    # might have noted it in the folder of another test.
+    with torch.random.fork_rng(), redirect_stdout(StringIO()) as here:
+        exec(FIRST_PROCESS, {"memory": str(tmp_path)})
+    of_frame, of_tensor = there.stdout.splitlines()
     assert of_frame != of_tensor
-    assert printed[0] == printed[1]
+    assert here.getvalue() == there.stdout
 
 
 def test_modules_that_differ_without_parameters_have_other_keys():
