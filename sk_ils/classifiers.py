@@ -81,7 +81,9 @@ class TeacherClassifier(CalibratedNet):
         Type of X and of the network; None keeps the type of X, as integer tokens need.
     random_state : int, RandomState instance or None, default=None
         Seeds the split, the initial weights, the order of rows and dropout. An int gives the same
-        network in every fit; torch's global generators are left alone.
+        network in every fit, in whatever thread; torch's global generators are as before after it.
+        Fits in several threads take turns, since torch has one generator for all of them: use
+        processes (``n_jobs``) to gain time.
     compile : bool, default=False
         Whether to use ``torch.compile``; parameters as ``compile__mode``.
     use_caching : bool or "auto", default="auto"
@@ -271,7 +273,9 @@ class InstanceSmoothedClassifier(CalibratedNet):
         Type of X and of the network; None keeps the type of X, as integer tokens need.
     random_state : int, RandomState instance or None, default=None
         Seeds the split, the initial weights, the order of rows and dropout. An int gives the same
-        network in every fit; torch's global generators are left alone.
+        network in every fit, in whatever thread; torch's global generators are as before after it.
+        Fits in several threads take turns, since torch has one generator for all of them: use
+        processes (``n_jobs``) to gain time.
     compile : bool, default=False
         Whether to use ``torch.compile``; parameters as ``compile__mode``.
     use_caching : bool or "auto", default="auto"

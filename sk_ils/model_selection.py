@@ -13,7 +13,7 @@ from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from sk_ils._net.inputs import check_labels, dataset_labels, is_dataset
-from sk_ils._net.training import draw_seed
+from sk_ils._net.seeding import draw_seed
 from sk_ils._search.evaluation import evaluate
 from sk_ils._search.pipelines import classifier_of, pipeline_metadata, prefix_of, with_seed
 from sk_ils._sklearn_compat import (

@@ -31,6 +31,7 @@ from sk_ils._net.inputs import (
     encode,
     is_dataset,
 )
+from sk_ils._net.seeding import draw_seed, seeded
 from sk_ils._net.sklearn_net import SklearnNet
 from sk_ils._net.training import (
     DTYPES,
@@ -40,8 +41,6 @@ from sk_ils._net.training import (
     NonFiniteLossError,
     TrainingState,
     check_logits,
-    draw_seed,
-    seeded,
     weighted_mean,
 )
 from sk_ils.batches import BatchLoader, DatasetLoader, SampleSet, Targets

@@ -33,6 +33,7 @@ from torch.utils.data import Dataset
 from sk_ils._net.calibrated_net import CalibratedNet
 from sk_ils._net.fit_data import FitData, Part
 from sk_ils._net.inputs import check_probabilities
+from sk_ils._net.seeding import others_may_fit
 from sk_ils._net.split import fold_indices
 from sk_ils._net.teacher_cache import cache_key
 from sk_ils._net.training import DTYPES
@@ -197,7 +198,7 @@ class ClassifierTeacher(Teacher):
         X, y = self._table(data.train), data.classes[data.train.y_encoded]
         weight = data.train.sample_weight
         if weight is not None and has_fit_parameter(self.estimator, "sample_weight"):
-            self.estimator.fit(X, y, sample_weight=weight)
+            self._fit(X, y, sample_weight=weight)
         else:
             if weight is not None:
                 warnings.warn(
@@ -205,8 +206,13 @@ class ClassifierTeacher(Teacher):
                     "without weights.",
                     stacklevel=2,
                 )
-            self.estimator.fit(X, y)
+            self._fit(X, y)
         self._warn_of_unseen_classes(data.classes)
+
+    def _fit(self, X: Any, y: NDArray[Any], **weights: Any) -> None:
+        # It may be a search, or a calibrator, that fits networks of ours in threads.
+        with others_may_fit():
+            self.estimator.fit(X, y, **weights)
 
     def _table(self, part: Part) -> Any:
         X = part.raw_inputs()

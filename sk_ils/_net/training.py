@@ -1,13 +1,10 @@
-"""Parts of a training loop: its state, best epoch, meter of an epoch, seeds, logits."""
+"""Parts of a training loop: its state, best epoch, meter of an epoch, logits."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
-from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from sk_ils.batches import SampleSet, Targets
@@ -169,25 +166,3 @@ def weighted_mean(records: list[dict[str, float]], prefix: str) -> float:
     total = sum(record[f"{prefix}_batch_size"] for record in records)
     losses = (record[f"{prefix}_loss"] * record[f"{prefix}_batch_size"] for record in records)
     return sum(losses) / total if total else math.nan
-
-
-@contextmanager
-def seeded(seed: int, device: Any) -> Iterator[None]:
-    """Seed torch inside the block, and leave its global generators as they were.
-
-    ``torch.manual_seed`` would also seed the GPUs that are not forked.
-    """
-    cuda = device is not None and torch.device(device).type == "cuda"
-    index = torch.device(device).index if cuda else None
-    index = torch.cuda.current_device() if cuda and index is None else index
-    with torch.random.fork_rng(devices=[index] if cuda else []):
-        torch.default_generator.manual_seed(seed)
-        with torch.cuda.device(index) if cuda else nullcontext():
-            if cuda:
-                torch.cuda.manual_seed(seed)
-            yield
-
-
-def draw_seed(random_state: Any) -> int:
-    """Return a seed for torch out of scikit-learn's random_state."""
-    return int(check_random_state(random_state).randint(2**31 - 1))
