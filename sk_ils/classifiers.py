@@ -155,9 +155,11 @@ class TeacherClassifier(CalibratedNet):
         Raises
         ------
         ValueError
-            For input that cannot be trained on, before any training step.
+            For input that cannot be trained on. Until the first training step an error of any kind
+            changes nothing: what was fitted before stays fitted.
         NonFiniteLossError
-            If the loss becomes NaN or infinite.
+            If the loss becomes NaN or infinite. A fit that fails or is interrupted in training
+            leaves the estimator unfitted; with `warm_start` it restores the state before it.
         """
         return self._fit(X, y, sample_weight=sample_weight, groups=groups)
 
@@ -186,6 +188,14 @@ class TeacherClassifier(CalibratedNet):
         -------
         self
             The estimator.
+
+        Raises
+        ------
+        ValueError
+            For input that cannot be trained on.
+        NonFiniteLossError
+            If the loss becomes NaN or infinite. A call that fails or is interrupted, by whatever
+            error, restores network, optimizer and history as they were before it.
         """
         return self._partial_fit(X, y, classes, sample_weight)
 
@@ -422,15 +432,13 @@ class InstanceSmoothedClassifier(CalibratedNet):
         self
             The estimator.
         """
-        if "smoothing" in params:
-            self.smoothing = params["smoothing"]
-        if isinstance(self.smoothing, str) and any(name.startswith("smoothing__") for name in params):
-            self.smoothing = resolve_rule(self.smoothing)
-            params = {name: value for name, value in params.items() if name != "smoothing"}
         if params.get("teacher", self.teacher) is None and any(
             name.startswith("teacher__") for name in params
         ):
             raise ValueError("teacher is None: pass teacher=TeacherClassifier(), say, to set its parameters.")
+        rule = params.get("smoothing", self.smoothing)
+        if isinstance(rule, str) and any(name.startswith("smoothing__") for name in params):
+            params["smoothing"] = resolve_rule(rule)
         return super().set_params(**params)
 
     def _is_special(self, name: str) -> bool:
@@ -482,9 +490,11 @@ class InstanceSmoothedClassifier(CalibratedNet):
         Raises
         ------
         ValueError
-            For input that cannot be trained on, before any training step.
+            For input that cannot be trained on. Until the first training step an error of any kind
+            changes nothing: what was fitted before stays fitted.
         NonFiniteLossError
-            If the loss becomes NaN or infinite.
+            If the loss becomes NaN or infinite. A fit that fails or is interrupted in training
+            leaves the estimator unfitted; with `warm_start` it restores the state before it.
         """
         return self._fit(X, y, sample_weight=sample_weight, groups=groups, teacher_proba=teacher_proba)
 
@@ -519,7 +529,11 @@ class InstanceSmoothedClassifier(CalibratedNet):
         Raises
         ------
         ValueError
-            Also if the teacher is neither a network of this package nor frozen.
+            For input that cannot be trained on, and if the teacher is neither a network of this
+            package nor frozen.
+        NonFiniteLossError
+            If the loss becomes NaN or infinite. A call that fails or is interrupted, by whatever
+            error, restores network, teacher, optimizer and history as they were before it.
         """
         return self._partial_fit(X, y, classes, sample_weight)
 

@@ -385,12 +385,3 @@ def test_a_loss_that_turns_nan_says_so_and_leaves_no_fitted_estimator(student, t
     assert not hasattr(clf, "classes_")
     with pytest.raises(NotFittedError):
         clf.predict(X)
-
-
-def test_a_fit_that_fails_leaves_nothing_of_an_earlier_one(student, table):
-    X, y = table
-    clf = student().fit(X, y)
-    with pytest.raises(ValueError, match="NaN"):
-        clf.fit(np.full_like(X, np.nan), y)
-    assert not hasattr(clf, "classes_")
-    assert not clf.__sklearn_is_fitted__()

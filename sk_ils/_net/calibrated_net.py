@@ -7,7 +7,7 @@ import copy
 import inspect
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self
 
@@ -31,6 +31,7 @@ from sk_ils._net.inputs import (
     encode,
     is_dataset,
 )
+from sk_ils._net.rollback import note_training_step, undone_on_error
 from sk_ils._net.seeding import draw_seed, seeded
 from sk_ils._net.sklearn_net import SklearnNet
 from sk_ils._net.training import (
@@ -144,12 +145,11 @@ class CalibratedNet(SklearnNet):
     def _fit(self, X: Any, y: Any, *, sample_weight: Any, groups: Any, **metadata: Any) -> Self:
         """Check, split, and train; `metadata` is what a subclass's `prepare_fit` takes besides."""
         self.check_parameters()
-        if not (self.warm_start and self.initialized_):
-            self._reset()
+        goes_on = self.warm_start and self.initialized_
         seed = draw_seed(self.random_state)
         # The seed counts from here on, since the checks already draw a Dataset's random
         # augmentation.
-        with self._reset_on_error(), self.fit_session(seed):
+        with undone_on_error(self, goes_on=goes_on), self.fit_session(seed):
             data = self.prepare_fit(X, y, sample_weight=sample_weight, groups=groups, seed=seed, **metadata)
             self._fit_data(data, seed)
         return self
@@ -159,8 +159,7 @@ class CalibratedNet(SklearnNet):
         self.check_parameters()
         self._schema = data.schema
         seed = data.seed if self.random_state is None else draw_seed(self.random_state)
-        with self._reset_on_error():
-            self._fit_data(data, seed)
+        self._fit_data(data, seed)
 
     def _fit_data(self, data: FitData, seed: int) -> None:
         """Train on prepared data; a subclass turns labels into targets first."""
@@ -169,15 +168,14 @@ class CalibratedNet(SklearnNet):
     def _partial_fit(self, X: Any, y: Any, classes: ArrayLike | None, sample_weight: Any) -> Self:
         """Train on more samples, without a hold-out, from where the network is."""
         self.check_parameters()
-        first = not self.initialized_
+        goes_on = self.initialized_
         known = self._known_classes(classes)
         seed = draw_seed(self.random_state)
-        with self._reset_on_error() if first else nullcontext(), self.fit_session(seed):
-            samples, schema = self._check_samples(X, y, sample_weight, classes=known, reset=first)
+        with undone_on_error(self, goes_on=goes_on), self.fit_session(seed):
+            samples, schema = self._check_samples(X, y, sample_weight, classes=known, reset=not goes_on)
             self._schema = schema
-            with self._reset_on_error():
-                train = Part(samples, X, np.arange(len(samples)))
-                self._partial_fit_data(FitData(train, None, schema, seed))
+            train = Part(samples, X, np.arange(len(samples)))
+            self._partial_fit_data(FitData(train, None, schema, seed))
         return self
 
     def _partial_fit_data(self, data: FitData) -> None:
@@ -436,6 +434,8 @@ class CalibratedNet(SklearnNet):
             if has_batch_hook:
                 self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn((X, targets), **fit_params)
+            if training:
+                note_training_step()
             meter.add(step, targets)
             if has_batch_hook:
                 self.history[-1]["batches"][-1].update(meter.last())

@@ -16,6 +16,7 @@ from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
 from torch import nn
 
 from sk_ils._net.fit_data import InputSchema
+from sk_ils._net.rollback import parameters_undone_on_error
 from sk_ils._sklearn_compat import (
     Interval,
     Options,
@@ -68,6 +69,7 @@ class SklearnNet(NeuralNetClassifier):
     if TYPE_CHECKING:
         module_: nn.Module
         optimizer_: torch.optim.Optimizer
+        _params_to_validate: set[str]
         n_features_in_: int
         feature_names_in_: NDArray[Any]
 
@@ -170,7 +172,7 @@ class SklearnNet(NeuralNetClassifier):
             object.__setattr__(self, name, value)
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters; a fitted network changes at the next fit only.
+        """Set parameters, all or none; a fitted network changes at the next fit only.
 
         An exception are `lr` and `optimizer__...`, which also act on the optimizer that a following
         `partial_fit` goes on with, as in skorch.
@@ -185,13 +187,14 @@ class SklearnNet(NeuralNetClassifier):
         self
             The estimator.
         """
-        virtual = {name: value for name, value in params.items() if self._is_virtual_param(name)}
-        self._apply_virtual_params(virtual)
-        special = {name for name in params if self._is_special(name)}
-        for name in special:
-            setattr(self, name, params[name])
-            self._params_to_validate.add(name)
-        BaseEstimator.set_params(self, **{name: params[name] for name in params if name not in special})
+        special = {name: value for name, value in params.items() if self._is_special(name)}
+        with parameters_undone_on_error(self):
+            for name, value in special.items():
+                setattr(self, name, value)
+            self._params_to_validate = self._params_to_validate | set(special)
+            BaseEstimator.set_params(self, **{name: params[name] for name in params if name not in special})
+            virtual = {name: value for name, value in params.items() if self._is_virtual_param(name)}
+            self._apply_virtual_params(virtual)
         return self
 
     def _is_special(self, name: str) -> bool:
@@ -283,15 +286,6 @@ class SklearnNet(NeuralNetClassifier):
             self.__dict__.pop(name)
         for name in ("_modules", "_criteria", "_optimizers", "_sample_shape"):
             self.__dict__.pop(name, None)
-
-    @contextmanager
-    def _reset_on_error(self) -> Iterator[None]:
-        """Leave no estimator behind that looks fitted when training fails."""
-        try:
-            yield
-        except BaseException:
-            self._reset()
-            raise
 
     @property
     def _schema(self) -> InputSchema:

@@ -39,8 +39,7 @@ class NonFiniteLossError(ArithmeticError, ValueError):
         """
         return cls(
             f"The {prefix} loss of epoch {epoch} is {loss}. Lower lr (now {lr}), scale the features (for "
-            "example with StandardScaler), or clip gradients (skorch's GradientNormClipping). The estimator "
-            "is left unfitted."
+            "example with StandardScaler), or clip gradients (skorch's GradientNormClipping)."
         )
 
 
