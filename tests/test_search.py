@@ -416,6 +416,21 @@ def test_one_fitted_network_exists_at_a_time(table, student):
     assert split_scores(search).max() <= 1
 
 
+def test_scorers_see_the_history_of_a_fit_alone(table, student):
+    def columns(estimator, X, y):
+        history = estimator.history
+        seen.append((history[:, "epoch"], history[:, "train_loss"], history[:, "valid_loss"]))
+        return 0.0
+
+    seen = []
+    SmoothingSearchCV(student(), SMALL, cv=2, scoring=columns, refit=False).fit(*table)
+    stacked, seen = seen, []
+    GridSearchCV(student(), SMALL, cv=2, scoring=columns, refit=False).fit(*table)
+    for ours, theirs in zip(sorted(stacked), sorted(seen), strict=True):  # folds first, or candidates
+        assert ours[0] == theirs[0]
+        np.testing.assert_allclose(ours[1:], theirs[1:], rtol=1e-5)
+
+
 def test_teacher_that_fails_fails_those_who_need_it(table, student):
     class Broken(ClassifierMixin, BaseEstimator):
         def fit(self, X, y):

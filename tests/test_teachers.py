@@ -518,7 +518,9 @@ def test_the_default_teacher_is_cached_too(student, table, tmp_path):
     X, y = table
     first = student(memory=str(tmp_path)).fit(X, y)
     second = student(memory=str(tmp_path), smoothing__epsilon=0.5).fit(X, y)
+    third = student(memory=str(tmp_path)).fit(X.astype(np.float32).tolist(), y)  # the same to a network
     assert first.teacher_.history[:, "dur"] == second.teacher_.history[:, "dur"]
+    assert first.teacher_.history[:, "dur"] == third.teacher_.history[:, "dur"]
     np.testing.assert_array_equal(first.predict_proba(X), student().fit(X, y).predict_proba(X))
 
 
