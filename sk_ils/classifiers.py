@@ -700,7 +700,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
 
     def _batch_teacher_logits(self, X: Any, like: Tensor) -> Tensor:
         """Ask the teacher about a batch as the student sees it, divided by its temperature."""
-        logits = as_teacher(self.teacher_).batch_logits(X, self.classes_)
+        logits = as_teacher(self.teacher_).batch_logits(X, self._schema)
         return (logits / self.teacher_temperature_).to(like)
 
     def teacher_predict_proba(self, X: Any) -> NDArray[np.floating]:

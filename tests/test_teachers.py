@@ -261,6 +261,86 @@ def test_classes_that_a_frozen_teacher_does_not_know_are_refused(student, table)
         student(teacher=FrozenEstimator(LogisticRegression())).fit(X, y)
 
 
+class Distorted(ClassifierMixin, BaseEstimator):
+    """A teacher whose probabilities, or classes, are changed on their way out."""
+
+    def __init__(self, change=None, classes=None):
+        self.change = change
+        self.classes = classes
+
+    def fit(self, X, y):
+        self.model_ = GaussianNB().fit(X, y)
+        if self.classes != "missing":
+            self.classes_ = self.model_.classes_ if self.classes is None else np.array(self.classes)
+        return self
+
+    def predict_proba(self, X):
+        proba = self.model_.predict_proba(X)
+        return proba if self.change is None else self.change(proba)
+
+
+DISTORTED = {
+    "one column": ({"change": lambda P: P[:, :1]}, r"one column for each class.*got \(\d+, 1\)"),
+    "one column alone": ({"change": lambda P: P[:, 0]}, r"got \(\d+,\)"),
+    "fewer rows": ({"change": lambda P: P[1:]}, r"must have shape"),
+    "logits": ({"change": np.log}, r"sum 1; got values from -"),
+    "zeros": ({"change": np.zeros_like}, r"sums from 0 to 0"),
+    "rows that sum to 2": ({"change": lambda P: 2 * P}, r"sums from 2 to 2"),
+    "NaN": ({"change": lambda P: np.where(P.min() < P, P, np.nan)}, r"NaN or infinity"),
+    "codes": ({"classes": [0, 1, 2]}, r"knows the classes \[0, 1, 2\], but y holds \['ant'.*not their codes"),
+    "one class twice": ({"classes": ["ant", "bee", "bee"]}, r"each once"),
+    "no classes": ({"classes": "missing"}, r"has no classes_"),
+}
+
+
+@pytest.mark.parametrize("use", ["cached", "out of fold", "online", "frozen", "frozen online"])
+@pytest.mark.parametrize("case", DISTORTED)
+def test_a_teacher_that_gives_no_probabilities_of_the_labels_is_refused(student, table, case, use):
+    X, y = table
+    parameters, message = DISTORTED[case]
+    teacher = Distorted(**parameters)
+    if use.startswith("frozen"):
+        teacher = FrozenEstimator(teacher.fit(X, y))
+    mode = "online" if "online" in use else "cached"
+    clf = student(teacher=teacher, teacher_mode=mode, teacher_cv=2 if use == "out of fold" else None)
+    with pytest.raises(ValueError, match=message) as error:
+        clf.fit(X, y)
+    assert "teacher Distorted" in str(error.value)
+    assert not hasattr(clf, "classes_")
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_columns_of_a_teacher_go_by_its_classes_not_by_their_order(student, table, frozen):
+    X, y = table
+    turned = Distorted(change=lambda P: P[:, ::-1].astype(np.float32), classes=["cat", "bee", "ant"])
+    plain = Distorted(change=lambda P: P.astype(np.float32))
+    teachers = [FrozenEstimator(t.fit(X, y)) if frozen else t for t in (turned, plain)]
+    one, other = (student(teacher=t).fit(X, y) for t in teachers)
+    np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+
+
+class Columns(BaseEstimator):
+    """A step of a Pipeline that needs the names of the columns."""
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        return X[["f", "a"]].to_numpy()
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("step", [StandardScaler(), Columns()], ids=["no warning", "no error"])
+def test_a_teacher_that_is_asked_in_every_batch_sees_the_column_names(student, table, frozen, step):
+    X, y = table
+    X = pd.DataFrame(X, columns=list("abcdef"))
+    teacher = make_pipeline(step, LogisticRegression())
+    teacher = FrozenEstimator(teacher.fit(X, y)) if frozen else teacher
+    online, cached = (student(teacher=teacher, teacher_mode=mode).fit(X, y) for mode in ("online", "cached"))
+    np.testing.assert_allclose(online.predict_proba(X), cached.predict_proba(X), atol=1e-4)
+
+
 def test_a_class_that_the_teacher_never_saw_is_told(student, table):
     X, y = table
     y = np.where(np.arange(len(y)) == 5, "dog", y)

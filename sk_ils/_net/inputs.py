@@ -176,22 +176,44 @@ def check_groups(groups: Any, n_rows: int) -> NDArray[Any] | None:
     return array
 
 
-def check_probabilities(proba: Any, n_rows: int, n_classes: int) -> NDArray[np.floating]:
-    """Return a teacher's probabilities (n_rows, n_classes) after checking that they are such."""
+# Rows of probabilities that went through float32 or were rounded in a file do not sum to 1 exactly.
+_SUM_TOLERANCE = 1e-3
+
+
+def check_probabilities(
+    proba: Any, n_rows: int | None, n_classes: int, *, owner: str
+) -> NDArray[np.floating]:
+    """Return a teacher's probabilities (n_rows, n_classes) after checking that they are such.
+
+    Parameters
+    ----------
+    proba : array-like of shape (n_rows, n_classes)
+    n_rows : int or None
+        None takes any number of rows.
+    n_classes : int
+    owner : str
+        Where they come from, for the errors.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_classes)
+    """
     array = np.asarray(proba)
     if array.dtype.kind not in "fiu":
-        raise ValueError(f"teacher_proba must hold numbers, got type {array.dtype}.")
-    if array.shape != (n_rows, n_classes):
+        raise ValueError(f"{owner} must hold numbers, got type {array.dtype}.")
+    if array.ndim != 2 or array.shape[1] != n_classes or n_rows not in (None, len(array)):
         raise ValueError(
-            f"teacher_proba must have shape (n_samples, n_classes) = ({n_rows}, {n_classes}), one column for "
-            f"each class of y in sorted order; got {array.shape}."
+            f"{owner} must have shape (n_samples, n_classes) = "
+            f"({'n' if n_rows is None else n_rows}, {n_classes}), one column for each class in the order of "
+            f"its classes_, else in sorted order; got {array.shape}."
         )
     if not np.isfinite(array).all():
-        raise ValueError("teacher_proba contains NaN or infinity.")
-    tolerance = np.sqrt(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
-    if array.min() < -tolerance or abs(array.sum(axis=1) - 1).max() > tolerance * n_classes:
+        raise ValueError(f"{owner} contains NaN or infinity.")
+    sums = array.sum(axis=1, dtype=np.float64)
+    if array.min() < -_SUM_TOLERANCE or abs(sums - 1).max() > _SUM_TOLERANCE:
         raise ValueError(
-            "teacher_proba must hold probabilities: non-negative, every row with the sum 1. Pass logits "
-            "through a softmax first."
+            f"{owner} must hold probabilities: non-negative, every row with the sum 1; got values from "
+            f"{array.min():.3g} to {array.max():.3g} and sums from {sums.min():.3g} to {sums.max():.3g}. "
+            "Pass logits through a softmax first."
         )
     return array

@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sk_ils._net.calibrated_net import CalibratedNet
-from sk_ils._net.fit_data import FitData, Part
+from sk_ils._net.fit_data import FitData, InputSchema, Part
 from sk_ils._net.inputs import check_probabilities
 from sk_ils._net.seeding import others_may_fit
 from sk_ils._net.split import fold_indices
@@ -118,7 +118,7 @@ class Teacher(ABC):
         """Return raw logits of X as a user passes it to `predict`."""
 
     @abstractmethod
-    def batch_logits(self, X: Any, classes: NDArray[Any]) -> Tensor:
+    def batch_logits(self, X: Any, schema: InputSchema) -> Tensor:
         """Return raw logits of a batch as the student's module sees it."""
 
     def output(self, data: FitData, *, cv: int | None, memory: Any) -> TeacherOutput:
@@ -176,7 +176,7 @@ class NetworkTeacher(Teacher):
         """Return raw logits of X as a user passes it."""
         return self.estimator._checked_logits(X)
 
-    def batch_logits(self, X: Any, classes: NDArray[Any]) -> Tensor:
+    def batch_logits(self, X: Any, schema: InputSchema) -> Tensor:
         """Return raw logits of a batch, on the network's device."""
         return self.estimator._batch_logits(X)
 
@@ -229,7 +229,7 @@ class ClassifierTeacher(Teacher):
         )
 
     def _warn_of_unseen_classes(self, classes: NDArray[Any]) -> None:
-        absent = np.setdiff1d(classes, self.estimator.classes_)
+        absent = np.delete(classes, _columns(self.estimator, classes))
         if len(absent):
             warnings.warn(
                 f"The teacher never saw class {absent[:5].tolist()} and gives it the probability "
@@ -250,15 +250,59 @@ class ClassifierTeacher(Teacher):
 
     def predict_logits(self, X: Any, classes: NDArray[Any]) -> NDArray[np.floating]:
         """Return log-probabilities; a class that the classifier never saw gets the floor."""
-        known = self.estimator.predict_proba(X)
+        columns = _columns(self.estimator, classes)
+        known = check_probabilities(
+            self.estimator.predict_proba(X),
+            _n_rows(X),
+            len(columns),
+            owner=f"predict_proba of the teacher {type(self.estimator).__name__}",
+        )
         proba = np.zeros((len(known), len(classes)))
-        proba[:, np.searchsorted(classes, self.estimator.classes_)] = known
+        proba[:, columns] = known
         return log_probabilities(proba)
 
-    def batch_logits(self, X: Any, classes: NDArray[Any]) -> Tensor:
-        """Return log-probabilities of a batch."""
+    def batch_logits(self, X: Any, schema: InputSchema) -> Tensor:
+        """Return log-probabilities of a batch, which gets its column names back."""
         samples = X.cpu().numpy() if isinstance(X, Tensor) else X
-        return torch.as_tensor(self.predict_logits(samples, classes))
+        return torch.as_tensor(self.predict_logits(_named(samples, schema), schema.classes))
+
+
+def _columns(classifier: Any, classes: NDArray[Any]) -> NDArray[np.intp]:
+    """Return where each class of a teacher stands among the student's, which are sorted."""
+    name = type(classifier).__name__
+    known = getattr(classifier, "classes_", None)
+    if known is None:
+        raise ValueError(
+            f"The teacher {name} has no classes_, so that nobody can tell which column of its predict_proba "
+            "belongs to which label: let its fit set classes_."
+        )
+    labels = np.asarray(known).tolist()
+    position = {label: column for column, label in enumerate(classes.tolist())}
+    if np.ndim(known) != 1 or len(set(labels)) != len(labels) or not position.keys() >= set(labels):
+        raise ValueError(
+            f"The teacher {name} knows the classes {labels[:20]}, but y holds {classes[:20].tolist()}: its "
+            "classes_ must be labels of y, each once, not their codes."
+        )
+    return np.array([position[label] for label in labels], dtype=np.intp)
+
+
+def _n_rows(X: Any) -> int | None:
+    """Return how many rows a table, Dataset or list has; None if its length is another one's."""
+    if hasattr(X, "shape"):
+        return int(X.shape[0])
+    return None if isinstance(X, dict) else len(X)
+
+
+def _named(samples: Any, schema: InputSchema) -> Any:
+    """Return a batch of a DataFrame's rows as a DataFrame again, anything else as it is."""
+    names = schema.feature_names_in
+    if names is None or getattr(samples, "ndim", None) != 2 or samples.shape[1] != len(names):
+        return samples
+    try:
+        import pandas as pd
+    except ImportError:  # the names came from another library's table
+        return samples
+    return pd.DataFrame(samples, columns=names)
 
 
 class FrozenTeacher(Teacher):
@@ -273,11 +317,11 @@ class FrozenTeacher(Teacher):
     def fit(self, data: FitData) -> None:
         """Check that the classifier is fitted, and on the student's classes."""
         check_is_fitted(self.estimator)
-        known = np.asarray(self.estimator.classes_)
-        if len(known) != len(data.classes) or not (known == data.classes).all():
+        inner = self.estimator.estimator
+        if len(_columns(inner, data.classes)) != len(data.classes):
             raise ValueError(
-                f"The frozen teacher knows the classes {known[:20].tolist()}, but y holds "
-                f"{data.classes[:20].tolist()}."
+                f"The frozen teacher {type(inner).__name__} knows the classes "
+                f"{np.asarray(inner.classes_)[:20].tolist()}, but y holds {data.classes[:20].tolist()}."
             )
 
     def partial_fit(self, data: FitData) -> None:
@@ -299,10 +343,10 @@ class FrozenTeacher(Teacher):
         # Not through probabilities: a network's would be floored near 0 and 1.
         return inner.predict_logits(X, classes).astype(np.float64) / inner.own_temperature
 
-    def batch_logits(self, X: Any, classes: NDArray[Any]) -> Tensor:
+    def batch_logits(self, X: Any, schema: InputSchema) -> Tensor:
         """Return calibrated logits of a batch."""
         inner = as_teacher(self.estimator.estimator)
-        return inner.batch_logits(X, classes) / inner.own_temperature
+        return inner.batch_logits(X, schema) / inner.own_temperature
 
 
 @singledispatch
@@ -362,7 +406,9 @@ def check_given_proba(teacher_proba: Any, teacher: Any, mode: str, data: FitData
     """Return `teacher_proba` after checking that it can stand in a teacher's place."""
     if teacher is not None or mode == "online":
         raise ValueError('teacher_proba replaces the teacher: leave teacher=None and teacher_mode="cached".')
-    return check_probabilities(teacher_proba, len(data.train.source), len(data.classes))
+    return check_probabilities(
+        teacher_proba, len(data.train.source), len(data.classes), owner="teacher_proba"
+    )
 
 
 def log_probabilities(proba: Any) -> NDArray[np.float64]:
