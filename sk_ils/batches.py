@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset, default_collate
 
-__all__ = ["BatchLoader", "DatasetLoader", "SampleSet", "Targets"]
+__all__ = ["BatchLoader", "DatasetLoader", "SampleSet", "Targets", "check_keeps_rows"]
 
 
 class Targets(NamedTuple):
@@ -242,6 +242,8 @@ class DatasetLoader:
         Whether to draw a new order in each epoch, the one that BatchLoader draws.
     generator : torch.Generator, default=None
         Draws the order and seeds the workers; None uses torch's global generator.
+    in_order : bool, default=False
+        Whether to raise unless every sample comes once, in order, as predictions need it.
     **kwargs : dict
         Passed to `loader`.
     """
@@ -254,9 +256,11 @@ class DatasetLoader:
         collate_fn: Callable[[list[Any]], Any] = default_collate,
         shuffle: bool = False,
         generator: torch.Generator | None = None,
+        in_order: bool = False,
         **kwargs: Any,
     ) -> None:
         self.dataset = dataset
+        self.in_order = in_order
         if shuffle and not {"sampler", "batch_sampler"} & set(kwargs):
             kwargs["sampler"] = _Order(len(dataset), generator)
         if generator is not None:
@@ -268,13 +272,43 @@ class DatasetLoader:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Batch]:
+        n_seen = 0
         for index, batch in self.loader:
+            if self.in_order and not torch.equal(index, torch.arange(n_seen, n_seen + len(index))):
+                self._raise_out_of_order()
+            n_seen += len(index)
             if not isinstance(batch, (tuple, list)) or len(batch) != 2:
                 raise ValueError(
                     "A Dataset must yield pairs (x, y), y may be a dummy when labels are passed to fit; "
                     f"got a batch of type {type(batch).__name__}."
                 )
             yield batch[0], self.dataset.targets(index)
+        if self.in_order and n_seen < len(self.dataset):
+            self._raise_out_of_order()
+
+    def _raise_out_of_order(self) -> NoReturn:
+        raise ValueError(
+            f"iterator_valid ({self.loader!r}) gave not every one of {len(self.dataset)} rows once and in "
+            "order, which validation and predictions need: leave out its sampler; what is meant for "
+            "training is set as iterator_train__...."
+        )
+
+
+def check_keeps_rows(parameters: dict[str, Any]) -> None:
+    """Raise if parameters of `iterator_valid` would reorder the rows of a prediction, or drop some.
+
+    Parameters
+    ----------
+    parameters : dict
+        By name, without the prefix.
+    """
+    for name in ("shuffle", "drop_last"):
+        if parameters.get(name):
+            raise ValueError(
+                f"iterator_valid__{name}={parameters[name]!r} would change which rows are predicted: "
+                "validation and predictions need every row once and in order. For training set "
+                f"iterator_train__{name}."
+            )
 
 
 class _Order(Sampler[int]):
@@ -299,6 +333,12 @@ class _Indexed(Dataset[Any]):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[int, Any]:
+        if index >= len(self.samples):
+            raise IndexError(
+                f"The sampler asks for row {index}, but there are {len(self.samples)} rows: those of the "
+                "hold-out are no part of the training. Make the sampler for the others, or pass "
+                "train_split=None."
+            )
         return index, self.samples[index]
 
 

@@ -38,18 +38,23 @@ from sk_ils._net.training import (
     DTYPES,
     BestEpoch,
     FitResult,
+    LabelledSamples,
     Meter,
     NonFiniteLossError,
     TrainingState,
+    check_finite,
     check_logits,
+    check_monitors,
+    check_rows,
     weighted_mean,
 )
-from sk_ils.batches import BatchLoader, DatasetLoader, SampleSet, Targets
+from sk_ils.batches import BatchLoader, DatasetLoader, SampleSet, Targets, check_keeps_rows
 from sk_ils.modules import MLP
 from sk_ils.temperature import fit_temperature, log_softmax, softmax
 
 # Samples of a table that are predicted together at least; see _infer_padded.
 _MIN_BLOCK = 32
+_SLICING = set(inspect.signature(BatchLoader).parameters)
 
 
 class CalibratedNet(SklearnNet):
@@ -83,10 +88,28 @@ class CalibratedNet(SklearnNet):
             built = copy.deepcopy(module) if not kwargs else type(module)(**kwargs)
         else:
             built = module(**{**self._sizes(module), **kwargs})
-        if self.dtype == "float64":
-            built = built.double()
         self.module_ = built
         return self
+
+    def _initialize_module(self, reason: str | None = None) -> Self:
+        super()._initialize_module(reason)
+        return self._cast_parts()
+
+    def _initialize_criterion(self, reason: str | None = None) -> Self:
+        super()._initialize_criterion(reason)
+        return self._cast_parts()
+
+    def _cast_parts(self) -> Self:
+        """Give the weights of all parts the type that is asked for."""
+        if self.dtype == "float64":
+            for part in self._torch_parts().values():
+                part.double()
+        return self
+
+    def _torch_parts(self) -> dict[str, nn.Module]:
+        """Return by name what is trained: `module_`, and what a subclass builds besides it."""
+        parts = {name: getattr(self, f"{name}_", None) for name in (*self._modules, *self._criteria)}
+        return {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
 
     def _sizes(self, module: Any) -> dict[str, int]:
         """Return the sizes that a module's __init__ asks for by name."""
@@ -107,8 +130,11 @@ class CalibratedNet(SklearnNet):
         """Return a loader of ``(X, Targets)``: slices for tensors, a DataLoader for Datasets."""
         samples = self.get_dataset(dataset)
         name = "iterator_train" if training else "iterator_valid"
-        kwargs = {"batch_size": self.batch_size, **self.get_params_for(name)}
-        if kwargs["batch_size"] == -1:
+        own = self.get_params_for(name)
+        if not training:
+            check_keeps_rows(own)
+        kwargs = own if "batch_sampler" in own else {"batch_size": self.batch_size, **own}
+        if kwargs.get("batch_size") == -1:
             kwargs["batch_size"] = max(len(samples), 1)
         # A DataLoader without a generator draws a number from torch's global one, also in
         # prediction.
@@ -116,12 +142,15 @@ class CalibratedNet(SklearnNet):
         kwargs = {"generator": state.order if training and state else torch.Generator(), **kwargs}
         if training:
             kwargs = {"shuffle": True, **kwargs}
-        loader = getattr(self, name)
-        if loader is not BatchLoader:
-            return DatasetLoader(samples, loader=loader, **kwargs)
-        if isinstance(samples.X, Tensor):
+        if isinstance(samples.X, Tensor) and self._slices_tensors(name):
             return BatchLoader(samples, **kwargs)
-        return DatasetLoader(samples, loader=DataLoader, **kwargs)
+        loader = getattr(self, name)
+        loader = DataLoader if loader is BatchLoader else loader
+        return DatasetLoader(samples, loader=loader, in_order=not training, **kwargs)
+
+    def _slices_tensors(self, name: str) -> bool:
+        """Return whether a loader slices tensors, and needs no DataLoader for its parameters."""
+        return getattr(self, name) is BatchLoader and self.get_params_for(name).keys() <= _SLICING
 
     # --- the protocol of a fit -------------------------------------------------------------------
 
@@ -323,14 +352,19 @@ class CalibratedNet(SklearnNet):
             Of the initial weights, dropout and the order of the samples.
         """
         with self.training(seed) as state:
+            check_monitors(self.callbacks_, has_hold_out=valid is not None)
             y = self.classes_[samples.y_encoded.numpy()]
-            train = state.place(samples, self.dtype)
-            held_out = None if valid is None else state.place(valid.samples, self.dtype)
+            train = self._place(samples, "iterator_train", state)
+            held_out = None if valid is None else self._place(valid.samples, "iterator_valid", state)
             self.notify("on_train_begin", X=train.X, y=y)
             self.fit_loop(train, held_out)
             self.notify("on_train_end", X=train.X, y=y)
             if held_out is not None:
                 self._fit_temperature(held_out)
+
+    def _place(self, samples: SampleSet, loader: str, state: TrainingState) -> SampleSet:
+        """Return the samples where their loader takes them: a DataLoader's workers need the CPU."""
+        return state.place(samples, self.dtype, as_a_whole=self._slices_tensors(loader))
 
     def load_result(self, result: FitResult, data: FitData) -> None:
         """Become the fitted estimator that a training in a stack came to.
@@ -354,7 +388,7 @@ class CalibratedNet(SklearnNet):
                 if result.valid_loss:
                     self.history.record("valid_loss", result.valid_loss[epoch])
             if data.valid is not None:
-                self._fit_temperature(state.place(data.valid.samples, self.dtype))
+                self._fit_temperature(self._place(data.valid.samples, "iterator_valid", state))
 
     def _fit_temperature(self, held_out: SampleSet) -> None:
         """Find the temperature on held-out samples, if the estimator scales."""
@@ -373,10 +407,13 @@ class CalibratedNet(SklearnNet):
         The loop of skorch, without its own split.
         """
         self.check_training_readiness()
-        on_epoch = {"dataset_train": X, "dataset_valid": y}
+        on_epoch = {
+            "dataset_train": LabelledSamples(X, self.classes_),
+            "dataset_valid": None if y is None else LabelledSamples(y, self.classes_),
+        }
         batches = self.get_iterator(X, training=True)
         valid_batches = None if y is None else self.get_iterator(y, training=False)
-        best = BestEpoch(self.module_, enabled=y is not None)
+        best = BestEpoch(self._torch_parts(), enabled=y is not None)
         for _ in range(self.max_epochs if epochs is None else epochs):
             self.notify("on_epoch_begin", **on_epoch)
             self.run_single_epoch(batches, training=True, prefix="train", step_fn=self.train_step)
@@ -411,10 +448,18 @@ class CalibratedNet(SklearnNet):
             super().notify(method_name, **cb_kwargs)
 
     def _has_hook(self, method_name: str) -> bool:
-        """Return whether a callback, or a subclass of the net, has a hook of its own."""
-        stock = getattr(Callback, method_name)
-        return getattr(type(self), method_name) is not getattr(NeuralNetClassifier, method_name) or any(
-            getattr(type(callback), method_name, stock) is not stock for _, callback in self.callbacks_
+        """Return whether the net or a callback has a hook of its own, by class or by instance."""
+        stock = getattr(NeuralNetClassifier, method_name), getattr(Callback, method_name)
+        owners = [self, *(callback for _, callback in self.callbacks_)]
+        return any(_function(owner, method_name) not in stock for owner in owners)
+
+    def _watches_batches(self) -> bool:
+        """Return whether someone sees single batches, and so their records, while an epoch runs."""
+        steps = ("train_step", "train_step_single", "validation_step")
+        return (
+            self._has_hook("on_batch_begin")
+            or self._has_hook("on_batch_end")
+            or any(_function(self, step) is not getattr(NeuralNetClassifier, step) for step in steps)
         )
 
     def run_single_epoch(
@@ -422,31 +467,37 @@ class CalibratedNet(SklearnNet):
     ) -> float | None:
         """Run one epoch and record its batches; return the mean loss, weighted by samples.
 
-        Losses stay on the device until the end of the epoch, unless there is a hook for batches.
+        Losses stay on the device until the end of the epoch, unless someone watches the batches.
         With sample weights the recorded ``*_batch_size`` is the weight of a batch.
         """
         if iterator is None:
             return None
-        has_batch_hook = self._has_hook("on_batch_begin") or self._has_hook("on_batch_end")
+        self._switch_mode(training)
+        is_watched = self._watches_batches()
+        rows = self.history[-1]["batches"]
+        first = len(rows)
         meter = Meter(prefix, with_accuracy=not training)
         for X, targets in iterator:
-            batch = (X, self.classes_[targets.y_encoded.cpu().numpy()]) if has_batch_hook else None
-            if has_batch_hook:
+            n_rows = len(rows)
+            if is_watched:
+                batch = X, self.classes_[targets.y_encoded.cpu().numpy()]
                 self.notify("on_batch_begin", batch=batch, training=training)
+            if len(rows) == n_rows:
+                rows.append({})  # also unwatched, so that a get_loss of the user's can count batches
             step = step_fn((X, targets), **fit_params)
             if training:
                 note_training_step()
             meter.add(step, targets)
-            if has_batch_hook:
-                self.history[-1]["batches"][-1].update(meter.last())
+            if is_watched:
+                rows[-1].update(meter.last())
                 self.notify("on_batch_end", batch=batch, training=training, **step)
         records = meter.records()
         if not records:
             raise ValueError(
                 f"There is no {prefix} batch: pass more rows, a smaller batch_size, or drop_last=False."
             )
-        if not has_batch_hook:
-            self.history[-1]["batches"].extend(records)
+        for row, record in zip(rows[first:], records, strict=False):
+            row.update(record)
         self.history.record(f"{prefix}_batch_count", len(records))
         loss = weighted_mean(records, prefix)
         if not math.isfinite(loss):
@@ -454,10 +505,18 @@ class CalibratedNet(SklearnNet):
         return loss
 
     def _set_training(self, training: bool = True) -> None:
-        # skorch walks the whole module in every batch; the root's flag tells whether that is
+        # skorch walks the whole module in every batch; the roots' flags tell whether that is
         # needed.
-        if self.module_.training is not training:
-            self.module_.train(training)
+        if any(part.training is not training for part in self._torch_parts().values()):
+            self._switch_mode(training)
+
+    def _switch_mode(self, training: bool) -> None:
+        """Put every part into one mode, also what a module's __init__ or a callback has frozen.
+
+        As in skorch: what shall stay in evaluation mode overrides the module's ``train``.
+        """
+        for part in self._torch_parts().values():
+            part.train(training)
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
         """Return the cross-entropy of logits against hard labels or soft targets, in nats.
@@ -478,7 +537,7 @@ class CalibratedNet(SklearnNet):
         Tensor
             Scalar: sum of weight * loss over sum of weights.
         """
-        logits = self._check_logits(y_pred)
+        logits = self._check_logits(y_pred, len(y_true.y_encoded))
         target = self._loss_target(y_true, logits, X) if training else y_true.y_encoded
         target = target.to(logits.device)
         if y_true.weight is None:
@@ -493,8 +552,8 @@ class CalibratedNet(SklearnNet):
         """Return what training compares the logits with: class indices or soft targets."""
         return targets.y_encoded if targets.soft is None else targets.soft
 
-    def _check_logits(self, output: Any) -> Tensor:
-        return check_logits(output, len(self.classes_inferred_))
+    def _check_logits(self, output: Any, n_rows: int | None = None) -> Tensor:
+        return check_logits(output, len(self.classes_inferred_), n_rows)
 
     # --- prediction ------------------------------------------------------------------------------
 
@@ -520,8 +579,8 @@ class CalibratedNet(SklearnNet):
 
         Parameters
         ----------
-        X : Tensor, Dataset or SampleSet
-            Data that have passed the checks.
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
         training : bool, default=False
             Whether to run in training mode, with dropout and gradients.
         device : device, default="cpu"
@@ -532,14 +591,19 @@ class CalibratedNet(SklearnNet):
         Tensor
         """
         self.check_is_fitted()
+        samples = self.get_dataset(X if is_dataset(X) else self._check_inputs(X, reset=False))
         self._set_training(training)
         infer = self.infer
         if type(self).infer is CalibratedNet.infer:
             # Asking the module where it is takes a few percent of a small batch's time: ask once.
             infer = partial(self._infer_on, self._device())
+        if not training:
+            infer = partial(_infer_padded, infer)
         with torch.set_grad_enabled(training):
-            for batch, _ in self.get_iterator(self.get_dataset(X)):
-                yield to_device(_infer_padded(infer, batch), device=device)
+            for batch, targets in self.get_iterator(samples):
+                output = infer(batch)
+                check_rows(output, len(targets.y_encoded))
+                yield to_device(output, device=device)
 
     def _batch_logits(self, batch: Any) -> Tensor:
         """Return raw logits of another network's batch, on the module's device."""
@@ -552,11 +616,13 @@ class CalibratedNet(SklearnNet):
     def _logits(self, X: Any) -> NDArray[np.floating]:
         """Return raw logits (n_samples, n_classes), in the module's float type."""
         outputs = [self._check_logits(output) for output in self.forward_iter(X)]
-        return torch.cat(outputs).detach().cpu().numpy()
+        logits = torch.cat(outputs).detach().cpu().numpy()
+        check_finite(logits)
+        return logits
 
     def _checked_logits(self, X: Any) -> NDArray[np.floating]:
         self.check_is_fitted()
-        return self._logits(self._check_inputs(X, reset=False))
+        return self._logits(self.get_dataset(self._check_inputs(X, reset=False)))
 
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
         r"""Return calibrated class probabilities.
@@ -576,6 +642,21 @@ class CalibratedNet(SklearnNet):
             Float64, columns in the order of `classes_`; rows sum to 1.
         """
         return softmax(self._checked_logits(X), self.temperature_)
+
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return logarithms of the calibrated class probabilities, also where those underflow.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Float64, in nats, at most 0; columns in the order of `classes_`.
+        """
+        return log_softmax(self._checked_logits(X), self.temperature_)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return log-probabilities in nats, or log-odds of the second class if there are two.
@@ -625,4 +706,17 @@ def _infer_padded(infer: Callable[[Any], Any], batch: Any) -> Any:
     if not isinstance(batch, Tensor) or batch.ndim != 2 or len(batch) >= _MIN_BLOCK:
         return infer(batch)
     output = infer(torch.cat([batch, batch[:1].expand(_MIN_BLOCK - len(batch), -1)]))
-    return output[0][: len(batch)] if isinstance(output, tuple) else output[: len(batch)]
+    check_rows(output, _MIN_BLOCK)
+    if not isinstance(output, tuple):
+        return output[: len(batch)]
+    # What has other than a row for each sample, such as the mean of a penalty, stays as it is.
+    return tuple(
+        part[: len(batch)] if isinstance(part, Tensor) and part.shape[:1] == (_MIN_BLOCK,) else part
+        for part in output
+    )
+
+
+def _function(owner: Any, method_name: str) -> Any:
+    """Return the function behind a method, also of one that was set on an instance."""
+    method = getattr(owner, method_name, None)
+    return getattr(method, "__func__", method)

@@ -24,7 +24,7 @@ from sk_ils._sklearn_compat import (
     describe_parameters,
     validate_parameter_constraints,
 )
-from sk_ils.batches import BatchLoader
+from sk_ils.batches import BatchLoader, check_keeps_rows
 
 _FIXED = ("criterion", "predict_nonlinearity", "classes", "dataset")
 
@@ -143,7 +143,7 @@ class SklearnNet(NeuralNetClassifier):
     # --- parameters ------------------------------------------------------------------------------
 
     def _get_param_names(self) -> list[str]:
-        return _named_parameters(type(self)) + sorted(
+        return named_parameters(type(self)) + sorted(
             name for name in self._params_to_validate if name in vars(self)
         )
 
@@ -187,6 +187,7 @@ class SklearnNet(NeuralNetClassifier):
         self
             The estimator.
         """
+        _refuse_fixed(type(self).__name__, params)
         special = {name: value for name, value in params.items() if self._is_special(name)}
         with parameters_undone_on_error(self):
             for name, value in special.items():
@@ -210,6 +211,7 @@ class SklearnNet(NeuralNetClassifier):
                 near = get_close_matches(name, known, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else "."
                 raise TypeError(f"{type(self).__name__} got an unexpected parameter {name!r}{hint}")
+        check_keeps_rows(self.get_params_for("iterator_valid"))
         validate_parameter_constraints(
             {**SklearnNet._parameter_constraints, **self._parameter_constraints},
             self.get_params(deep=False),
@@ -356,7 +358,7 @@ class SklearnNet(NeuralNetClassifier):
             super().load_params(*args, **kwargs)
 
 
-def _named_parameters(net: type) -> list[str]:
+def named_parameters(net: type) -> list[str]:
     """Return the parameters of a net's __init__, and of those that its **kwargs go on to.
 
     A user's subclass with one parameter more need not repeat ours; scikit-learn's clone would
@@ -366,8 +368,9 @@ def _named_parameters(net: type) -> list[str]:
     for cls in net.__mro__:
         if "__init__" in vars(cls):
             parameters = list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
-            named |= dict.fromkeys(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
-            if cls is SklearnNet or all(p.kind is not p.VAR_KEYWORD for p in parameters):
+            open_ended = [p for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+            named |= dict.fromkeys(p.name for p in parameters if p not in open_ended)
+            if cls is SklearnNet or not open_ended:
                 break
     return list(named)
 
@@ -378,4 +381,9 @@ def _refuse_fixed(owner: str, kwargs: dict[str, Any]) -> None:
             raise TypeError(
                 f"{owner} has no parameter {name!r}: the loss is cross-entropy against soft targets, the "
                 "module returns logits, and classes come from y. Use smoothing= and sample_weight instead."
+            )
+        if name == "history":
+            raise TypeError(
+                f"{owner} has no parameter 'history': every fit records its own. Set the attribute history "
+                "of a fitted estimator, or load it with load_params(f_history=...)."
             )

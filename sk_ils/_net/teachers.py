@@ -34,6 +34,7 @@ from sk_ils._net.calibrated_net import CalibratedNet
 from sk_ils._net.fit_data import FitData, InputSchema, Part
 from sk_ils._net.inputs import check_probabilities
 from sk_ils._net.seeding import others_may_fit
+from sk_ils._net.sklearn_net import named_parameters
 from sk_ils._net.split import fold_indices
 from sk_ils._net.teacher_cache import cache_key
 from sk_ils._net.training import DTYPES
@@ -449,8 +450,7 @@ def default_teacher(student: CalibratedNet, kind: type[CalibratedNet]) -> Calibr
     -------
     CalibratedNet
     """
-    names = set(kind()._get_param_names())
-    own = set(type(student)()._get_param_names())
+    names, own = set(named_parameters(kind)), set(named_parameters(type(student)))
     callbacks, dropped = _without_writers(student.callbacks)
     gone = [f"callbacks__{name}" for name in dropped]
     kept = {

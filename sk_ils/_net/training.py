@@ -4,7 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from skorch.callbacks import BatchScoring, EpochScoring, PassthroughScoring
+from skorch.dataset import Dataset as SkorchDataset
 from torch import Tensor, nn
 
 from sk_ils.batches import SampleSet, Targets
@@ -61,10 +65,10 @@ class TrainingState:
     order: torch.Generator
     has_gradient_hook: bool
 
-    def place(self, samples: SampleSet, dtype: str | None) -> SampleSet:
-        """Return the samples with their tensors on the device, if they fit there as a whole."""
-        target: Any = self.device
-        if self.device.type == "cuda":
+    def place(self, samples: SampleSet, dtype: str | None, *, as_a_whole: bool = True) -> SampleSet:
+        """Return the samples with their tensors on the device, if they may and can be there."""
+        target: Any = self.device if as_a_whole else "cpu"
+        if as_a_whole and self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
             target = self.device if samples.n_bytes() < _RESIDENT_SHARE * free else "cpu"
         return samples.to(target, DTYPES.get(dtype or ""))
@@ -79,13 +83,81 @@ class FitResult:
     valid_loss: list[float]
 
 
-def check_logits(output: Any, n_classes: int) -> Tensor:
+class LabelledSamples(SampleSet, SkorchDataset):
+    """Samples as callbacks see them: a Dataset of skorch's, with `X` and the user's labels `y`."""
+
+    def __init__(self, samples: SampleSet, classes: NDArray[Any]) -> None:
+        SampleSet.__init__(self, samples.X, samples.y_encoded, samples.soft, samples.weight)
+        self.y = classes[samples.y_encoded.cpu().numpy()]
+
+
+def check_monitors(callbacks: list[tuple[str, Any]], *, has_hold_out: bool) -> None:
+    """Raise if a callback monitors what is recorded on a hold-out only, and there is none.
+
+    Parameters
+    ----------
+    callbacks : list of (name, callback)
+        Initialized ones.
+    has_hold_out : bool
+    """
+    if has_hold_out:
+        return
+    on_hold_out = {"valid_loss", "valid_acc"} | {
+        getattr(callback, "name_", callback.name)
+        for _, callback in callbacks
+        if isinstance(callback, (BatchScoring, EpochScoring, PassthroughScoring)) and not callback.on_train
+    }
+    for name, callback in callbacks:
+        monitor = getattr(callback, "monitor", None)
+        if isinstance(monitor, str) and monitor.removesuffix("_best") in on_hold_out:
+            raise ValueError(
+                f"The callback {name!r} ({type(callback).__name__}) monitors {monitor!r}, which is recorded "
+                "on a hold-out, and this training has none (train_split=None, partial_fit, or fewer than 10 "
+                "rows to hold out). Let it monitor 'train_loss', train with a hold-out, or leave it out."
+            )
+
+
+def check_rows(output: Any, n_rows: int) -> None:
+    """Raise unless a module's output has one row for each sample.
+
+    Parameters
+    ----------
+    output : Tensor of shape (n_rows, ...) or tuple with it in the first place
+    n_rows : int
+    """
+    first = output[0] if isinstance(output, tuple) else output
+    if isinstance(first, Tensor) and first.shape[:1] != (n_rows,):
+        raise ValueError(
+            f"The module must return one row for each sample; it returned shape {tuple(first.shape)} for a "
+            f"batch of {n_rows} samples."
+        )
+
+
+def check_finite(logits: NDArray[np.floating]) -> None:
+    """Raise if some row of logits is no prediction; -inf, a class that cannot be, is allowed.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n_samples, n_classes)
+    """
+    bad = np.flatnonzero(~np.isfinite(logits.max(axis=1)))
+    if len(bad):
+        raise ValueError(
+            f"The module returned NaN or infinite logits for {len(bad)} of {len(logits)} rows, the first is "
+            f"row {bad[0]}. Look for NaN in the items of a Dataset, for a module that computes something "
+            "else in evaluation mode, and for a training that diverged (lower lr, or train with a hold-out)."
+        )
+
+
+def check_logits(output: Any, n_classes: int, n_rows: int | None = None) -> Tensor:
     """Return the logits in a module's output after checking their shape.
 
     Parameters
     ----------
     output : Tensor of shape (n_samples, n_classes) or tuple with it in the first place
     n_classes : int
+    n_rows : int or None
+        Samples of the batch, if they are to be compared.
 
     Returns
     -------
@@ -97,31 +169,39 @@ def check_logits(output: Any, n_classes: int) -> Tensor:
             f"The module must return one logit per class, shape (n, {n_classes}); it returned "
             f"{tuple(logits.shape)}. Name n_classes in its __init__ to get the size from the data."
         )
+    if n_rows is not None:
+        check_rows(logits, n_rows)
     return logits
 
 
 class BestEpoch:
-    """Remembers the module's state at the lowest validation loss."""
+    """Remembers the state of what is trained at the lowest validation loss."""
 
-    def __init__(self, module: nn.Module, *, enabled: bool) -> None:
-        self.module = module
+    def __init__(self, parts: dict[str, nn.Module], *, enabled: bool) -> None:
+        self.parts = parts
         self.enabled = enabled
         self.loss = math.inf
         self.age = 0  # epochs since the best one
-        self.state: dict[str, Any] | None = None
+        self.state: dict[str, dict[str, Any]] | None = None
 
     def update(self, loss: float | None) -> None:
         self.age += 1
         if self.enabled and loss is not None and loss < self.loss:
             self.loss, self.age = loss, 0
-            self.state = {name: value.detach().clone() for name, value in self.module.state_dict().items()}
+            self.state = {name: _copied(part.state_dict()) for name, part in self.parts.items()}
 
     def age_exceeds(self, patience: int | None) -> bool:
         return self.enabled and patience is not None and self.age >= patience
 
     def restore(self) -> None:
-        if self.state is not None:
-            self.module.load_state_dict(self.state)
+        for name, state in (self.state or {}).items():
+            self.parts[name].load_state_dict(state)
+
+
+def _copied(state: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.detach().clone() if isinstance(value, Tensor) else value for name, value in state.items()
+    }
 
 
 class Meter:
