@@ -2,6 +2,8 @@
 
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -268,8 +270,11 @@ class SmoothingSearchCV(BaseSearchCV):
             If every fit fails, or every score is nan.
         KeyboardInterrupt
             At Ctrl-C: the search ends, and is not fitted.
+
+        An error in the arguments, which is found before the first candidate is fitted, leaves an
+        older fit as it was; any other error leaves the search unfitted.
         """
-        self._reset()
+        self._check_parameters()
         seed = draw_seed(classifier_of(self.estimator).random_state)
         base = with_seed(clone(self.estimator), seed)
         scorers, refit_metric = self._get_scorers()
@@ -282,34 +287,47 @@ class SmoothingSearchCV(BaseSearchCV):
         splits = list(check_cv(self.cv, y, classifier=True).split(X, y, **routed.splitter.split))
         self._warn_of_absent_classes(y, splits)
         candidates = self._candidates(base)
-        out = evaluate(
-            self,
-            base,
-            candidates,
-            X,
-            y,
-            splits,
-            seed=seed,
-            scorers=scorers,
-            metadata=metadata,
-            score_params=dict(routed.scorer.score),
-        )
-        results = self._results(out, candidates, len(splits))
-        self._choose(results, refit_metric, out[0]["test_scores"])
-        if self.refit:
-            best = clone(base).set_params(**clone(self.best_params_, safe=False))
-            self._refit(with_seed(best, seed), X, y, metadata)
-        self.scorer_ = getattr(scorers, "_scorers", scorers)
-        self.n_splits_ = len(splits)
-        self.cv_results_ = results
+        with self._unfitted_on_error():
+            out = evaluate(
+                self,
+                base,
+                candidates,
+                X,
+                y,
+                splits,
+                seed=seed,
+                scorers=scorers,
+                metadata=metadata,
+                score_params=dict(routed.scorer.score),
+            )
+            results = self._results(out, candidates, len(splits))
+            self._choose(results, refit_metric, out[0]["test_scores"])
+            if self.refit:
+                best = clone(base).set_params(**clone(self.best_params_, safe=False))
+                self._refit(with_seed(best, seed), X, y, metadata)
+            self.scorer_ = getattr(scorers, "_scorers", scorers)
+            self.n_splits_ = len(splits)
+            self.cv_results_ = results
         return self
 
     def _get_params_html(self, deep: bool = True, doc_link: str = "") -> Any:
         return describe_parameters(super()._get_params_html(deep=False, doc_link=doc_link), type(self))
 
+    @contextmanager
+    def _unfitted_on_error(self) -> Iterator[None]:
+        """Forget an older fit; leave nothing of this one unless it comes to its end."""
+        self._reset()
+        try:
+            yield
+        except BaseException:
+            self._reset()
+            raise
+
     def _reset(self) -> None:
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             delattr(self, name)
+
+    def _check_parameters(self) -> None:
         names = self._parameter_constraints
         validate_parameter_constraints(
             names, {name: getattr(self, name) for name in names}, type(self).__name__

@@ -330,3 +330,17 @@ def test_every_partial_fit_has_an_order_of_rows_of_its_own_that_the_seed_repeats
     assert (first != third).any()
     np.testing.assert_array_equal(orders(0), [first, second, third])
     assert (orders(1)[0] != first).any()
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_fit_where_gradients_are_off_is_one_where_they_are_on(table, student, teacher, mode):
+    X, y = table
+    with torch.random.fork_rng(), mode():
+        linear = nn.Linear(6, 3)
+    for net in (student(max_epochs=2), teacher(max_epochs=2), student(max_epochs=2, module=linear)):
+        proba = net.fit(X, y).predict_proba(X)
+        more = net.partial_fit(X, y).predict_proba(X)
+        with mode():
+            np.testing.assert_array_equal(net.fit(X, y).predict_proba(X), proba)
+            np.testing.assert_array_equal(net.partial_fit(X, y).predict_proba(X), more)
+        net.partial_fit(X, y)  # what was trained there can be trained on anywhere

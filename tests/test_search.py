@@ -20,6 +20,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, PredefinedS
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
+from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import EpochScoring
 from torch import nn
 from torch.utils.data import TensorDataset
@@ -476,6 +477,39 @@ def test_ctrl_c_ends_the_search_and_leaves_it_unfitted(table, student, monkeypat
     assert not hasattr(search, "cv_results_")
     with pytest.raises(NotFittedError):
         search.predict(table[0])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, ValueError])
+@pytest.mark.parametrize("scoring", [None, ["accuracy", "neg_log_loss"]])
+@pytest.mark.parametrize("place", ["refit", "choice"])
+def test_a_search_that_does_not_come_to_its_end_is_not_fitted(
+    table, student, monkeypatch, error, scoring, place
+):
+    def broken(*args, **kwargs):
+        raise error
+
+    search = SmoothingSearchCV(student(max_epochs=1), SMALL, cv=2, scoring=scoring, refit=False).fit(*table)
+    search.set_params(refit="accuracy" if scoring else True)
+    if place == "choice":
+        search.set_params(refit=broken)
+    else:
+        monkeypatch.setattr(sk_ils.InstanceSmoothedClassifier, "fit", broken)
+    with pytest.raises(error):
+        search.fit(*table)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(search)
+    assert not [name for name in vars(search) if name.endswith("_")]
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_search_without_gradients_around_it_is_one_with_them(table, student, mode):
+    search = SmoothingSearchCV(student(), SMALL, cv=2)
+    alone = search.fit(*table).cv_results_["mean_test_score"]
+    proba = search.predict_proba(table[0])
+    with mode():
+        search.fit(*table)
+    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], alone)
+    np.testing.assert_array_equal(search.predict_proba(table[0]), proba)
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,8 @@ class CalibratedNet(SklearnNet):
     def fit_session(self, seed: int) -> Iterator[None]:
         """Settle the device and seed torch, as every step of a fit needs it.
 
+        Gradients are on inside, whatever the caller's ``torch.no_grad`` or ``inference_mode`` says.
+
         Parameters
         ----------
         seed : int
@@ -168,7 +170,7 @@ class CalibratedNet(SklearnNet):
         None
             The block runs inside.
         """
-        with self._on_device(), seeded(seed, self.device):
+        with self._on_device(), seeded(seed, self.device), torch.inference_mode(False), torch.enable_grad():
             yield
 
     def _fit(self, X: Any, y: Any, *, sample_weight: Any, groups: Any, **metadata: Any) -> Self:
