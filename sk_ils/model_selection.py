@@ -29,6 +29,8 @@ from sk_ils._sklearn_compat import (
     validate_parameter_constraints,
     warn_or_raise_about_fit_failures,
 )
+from sk_ils.inspection._search_cells import SearchResults
+from sk_ils.inspection._search_edges import edge_warning, grid_edges
 
 __all__ = ["SmoothingSearchCV", "default_param_grid"]
 
@@ -195,6 +197,12 @@ class SmoothingSearchCV(BaseSearchCV):
 
     With ``random_state=None``, or a RandomState instance, one seed is drawn for the whole search.
 
+    A UserWarning names each parameter of `param_grid` with at least three numbers of which the best
+    is the smallest or largest, if it is better than the next one by more than the standard error of
+    their difference over the folds. Zero as the smallest, and the end of the range that the
+    estimator allows, are no edges. :func:`default_param_grid` is wide enough to need no warning;
+    the display marks its edges.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris
@@ -308,6 +316,7 @@ class SmoothingSearchCV(BaseSearchCV):
             self.scorer_ = getattr(scorers, "_scorers", scorers)
             self.n_splits_ = len(splits)
             self.cv_results_ = results
+        self._warn_of_edges()
         return self
 
     def _get_params_html(self, deep: bool = True, doc_link: str = "") -> Any:
@@ -356,6 +365,15 @@ class SmoothingSearchCV(BaseSearchCV):
                 f"scored with the probability {_ABSENT_PROBA:g}. Pass a stratified cv, or fewer folds.",
                 stacklevel=3,
             )
+
+    def _warn_of_edges(self) -> None:
+        """Say if the best candidate, chosen by its score, lies at the edge of the user's grid."""
+        if self.param_grid is None or callable(self.refit) or not hasattr(self, "best_index_"):
+            return
+        edges = grid_edges(SearchResults.of(self, None), self.best_index_, estimator=self.estimator)
+        edges = [edge for edge in edges if edge.beyond_noise]
+        if edges:
+            warnings.warn(edge_warning(edges), stacklevel=3)
 
     def _results(self, out: list[dict[str, Any]], candidates: list[Any], n_splits: int) -> dict[str, Any]:
         """Return cv_results_, or raise if there is nothing to choose from."""

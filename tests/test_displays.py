@@ -1,5 +1,6 @@
 """Reliability diagrams and smoothing curves: the numbers drawn, and what is on the axes."""
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sk_ils.inspection import ReliabilityDisplay, SmoothingCurveDisplay
 from sk_ils.metrics import classwise_calibration_error, expected_calibration_error
+from sk_ils.smoothing import ILS1, ILS2, SelfDistillation, UniformSmoothing
 
 pytestmark = pytest.mark.usefixtures("headless")
 
@@ -23,8 +25,11 @@ def calibrated_predictions(n=300, n_classes=3, seed=0, dtype=np.float64):
 
 
 def curve_lines(ax):
-    """The lines with markers, which the diagonal has not."""
-    return [line for line in ax.lines if line.get_marker() != "None"]
+    return lines_of(ax, "reliability curve")
+
+
+def lines_of(ax, group):
+    return [line for line in ax.lines if line.get_gid() == group]
 
 
 def legend_texts(ax):
@@ -153,7 +158,7 @@ def test_several_models_share_one_axes_with_their_scores_in_the_legend():
         lines = curve_lines(ax)
         assert len({line.get_color() for line in lines}) == 2
         assert len({line.get_marker() for line in lines}) == 2
-        assert len(ax.lines) == 3  # with one diagonal
+        assert len(lines_of(ax, "perfect calibration")) == 1
         assert len(ax.child_axes) == 1
         assert not ax.child_axes[0].texts
     assert list(together.frame()["model"].unique()) == ["a", "b"]
@@ -239,6 +244,18 @@ def test_every_size_can_be_drawn(n, n_classes):
         ({"confidence_level": 1}, "confidence_level"),
         ({"y_proba": [3.0, -1.0]}, "between 0 and 1"),
         ({"y_proba": {}}, "at least one name"),
+        ({"kind": []}, r"list of one class or more, each of them once; got \[\]"),
+        ({"kind": [0, 0]}, r"each of them once; got \[0, 0\]"),
+        ({"kind": {}}, "list of one class or more"),
+        ({"kind": None}, "one of the classes .* got None"),
+        ({"kind": True}, "one of the classes .* got True"),
+        ({"kind": b"classwise"}, "one of the classes"),
+        ({"kind": [[0, 1]]}, "one of the classes"),
+        ({"kind": [np.array([0, 1])]}, "one of the classes"),
+        ({"kind": np.array(2)}, "one of the classes .* got 2"),
+        ({"ax": "left"}, "ax must be a matplotlib Axes.* got str"),
+        ({"ax": [None]}, "ax must be a matplotlib Axes.* got NoneType"),
+        ({"ax": {"a": 1}, "kind": "classwise"}, "ax must be a matplotlib Axes.* got dict"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(change, message):
@@ -247,7 +264,155 @@ def test_arguments_that_make_no_sense_are_refused(change, message):
     assert not plt.get_fignums()
 
 
+@pytest.mark.parametrize("kind", [np.array([2, 0]), (2, 0), iter([2, 0]), range(2, -1, -2)])
+def test_classes_may_be_named_by_any_sequence(kind):
+    y, p = calibrated_predictions()
+    display = ReliabilityDisplay.from_predictions(y, p, kind=kind)
+    assert [ax.get_title() for ax in display.ax_] == ["2", "0"]
+    assert len(display.plot().ax_) == 2
+
+
+def test_short_names_of_line_keywords_replace_our_own():
+    y, p = calibrated_predictions()
+    for display in (
+        ReliabilityDisplay.from_predictions(y, p, c="red", lw=3, ls="--", ms=9),
+        SmoothingCurveDisplay.from_predictions(y, p, smoothing=Quadratic(), c="red", lw=3, ls="--", ms=9),
+    ):
+        line = getattr(display, "line_", None) or curve_lines(display.ax_)[0]
+        style = line.get_color(), line.get_linewidth(), line.get_linestyle(), line.get_markersize()
+        assert style == ("red", 3, "--", 9)
+    grid = ReliabilityDisplay.from_predictions(y, p, kind="classwise", c="red")
+    assert {curve_lines(ax)[0].get_color() for ax in grid.ax_} == {"red"}
+
+
+def test_an_array_of_one_axes_is_an_axes_and_several_are_one_for_each_model():
+    y, p = calibrated_predictions()
+    _, axes = plt.subplots(1, 1, squeeze=False)
+    assert ReliabilityDisplay.from_predictions(y, p, ax=axes).ax_ is axes[0, 0]
+    _, axes = plt.subplots(1, 1, squeeze=False)
+    assert SmoothingCurveDisplay.from_predictions(y, p, smoothing=Quadratic(), ax=axes).ax_ is axes[0, 0]
+    _, axes = plt.subplots(2, 2)
+    display = ReliabilityDisplay.from_predictions(y, {"a": p, "b": p}, ax=axes)
+    assert list(display.ax_) == [axes[0, 0], axes[0, 1]]
+    assert [len(curve_lines(ax)) for ax in axes.ravel()] == [1, 1, 0, 0]
+    with pytest.raises(ValueError, match="One axes is drawn into, but ax holds 4"):
+        SmoothingCurveDisplay.from_predictions(y, p, smoothing=Quadratic(), ax=axes)
+    with pytest.raises(ValueError, match="2 axes, but 3 models"):
+        ReliabilityDisplay.from_predictions(y, {"a": p, "b": p, "c": p}, ax=axes[0])
+
+
+@pytest.mark.parametrize("kind", ["top-label", 1])
+def test_more_than_four_models_have_an_axes_each(kind):
+    y, p = calibrated_predictions()
+    four = ReliabilityDisplay.from_predictions(y, dict.fromkeys("abcd", p), kind=kind)
+    assert len(curve_lines(four.ax_)) == 4
+    five = ReliabilityDisplay.from_predictions(y, dict.fromkeys("abcde", p), kind=kind)
+    assert [len(curve_lines(ax)) for ax in five.ax_] == [1] * 5
+    error = f"{'ECE' if kind != 1 else 'class-wise ECE'} {five.errors['a']:.4f}"
+    assert [ax.get_title() for ax in five.ax_] == [f"{name}\n{error}" for name in "abcde"]
+    assert five.figure_ is five.ax_[0].figure
+    _, (left, right) = plt.subplots(1, 2)
+    divided = ReliabilityDisplay.from_predictions(y, dict.fromkeys("abcde", p), kind=kind, ax=left)
+    assert len(divided.ax_) == 5
+    assert not left.axison
+    assert right.axison
+
+
+def test_curves_beyond_the_number_of_colours_still_differ():
+    y, p = calibrated_predictions()
+    first = ReliabilityDisplay.from_predictions(y, p, name="0")
+    for name in range(1, 15):
+        ReliabilityDisplay.from_predictions(y, p, name=f"{name}", ax=first.ax_)
+    assert len({(line.get_color(), line.get_marker()) for line in curve_lines(first.ax_)}) == 15
+
+
+@pytest.mark.parametrize("name", ["$x$", "$\\nonsense{$", "_US$"])
+def test_texts_are_drawn_as_they_are(name):
+    y, p = calibrated_predictions()
+    labels = np.array(["a", name, "z"])
+    drawn = [
+        ReliabilityDisplay.from_predictions(labels[y], p, labels=labels, name=name),
+        ReliabilityDisplay.from_predictions(labels[y], p, labels=labels, kind=name),
+        ReliabilityDisplay.from_predictions(labels[y], p, labels=labels, kind="classwise", name=name),
+        ReliabilityDisplay.from_predictions(y, dict.fromkeys([name, *"abcd"], p)),
+        SmoothingCurveDisplay.from_predictions(y, p, smoothing=Quadratic(), name=name),
+        SmoothingCurveDisplay.from_predictions(labels[y], p, labels=labels, smoothing=Constant(), name=name),
+    ]
+    for display in drawn:
+        display.figure_.canvas.draw()
+        texts = [text.get_text() for text in display.figure_.findobj(mpl.text.Text)]
+        assert not any(is_math_text(text) for text in texts)
+        assert any(name in text.replace(r"\$", "$") for text in texts)
+
+
+def is_math_text(text):
+    return (text.count("$") - text.count(r"\$")) % 2 == 0 and "$" in text.replace(r"\$", "")
+
+
+@pytest.mark.parametrize("layout", [None, "constrained"])
+def test_the_legend_covers_no_data(layout):
+    y, p = calibrated_predictions()
+    figure, ax = plt.subplots(figsize=(5, 6), layout=layout)
+    # Two models whose points lie in all corners but one.
+    curves = {"a": np.c_[1 - p[:, :1], p[:, 0]], "a rather long name": p[:, 0]}
+    display = ReliabilityDisplay.from_predictions(y == 0, curves, kind=True, ax=ax)
+    figure.canvas.draw()
+    box = display.ax_.get_legend().get_window_extent()
+    for curve in display.curves:
+        for low, high in ((curve.mean_proba, curve.low), (curve.mean_proba, curve.high)):
+            points = display.ax_.transData.transform(np.c_[low, high])
+            assert not any(box.contains(*point) for point in points)
+    new = ReliabilityDisplay.from_predictions(y, p)
+    new.figure_.canvas.draw()
+    box = new.ax_.get_legend().get_window_extent()
+    assert not new.ax_.get_window_extent().overlaps(box)
+    assert new.figure_.bbox.fully_overlaps(box)
+
+
+def test_no_bar_of_the_strip_is_cut_off():
+    y, p = calibrated_predictions(60)
+    large, q = calibrated_predictions(3000)
+    for kind in ("top-label", "classwise"):
+        first = ReliabilityDisplay.from_predictions(y, p, kind=kind, name="few")
+        kind = kind if kind == "top-label" else [curve.label for curve in first.curves]
+        ReliabilityDisplay.from_predictions(large, q, kind=kind, name="many", ax=first.ax_)
+        for ax in np.ravel(first.ax_):
+            (strip,) = ax.child_axes
+            heights = [bar.get_height() for bar in strip.patches]
+            assert strip.get_ylim()[1] > 1.1 * max(heights)
+            assert strip.get_ylim()[0] < min(height for height in heights if height)
+
+
+def test_bins_with_fewer_than_ten_rows_are_hollow():
+    y, p = calibrated_predictions(150)
+    display = ReliabilityDisplay.from_predictions(y, p, color="red")
+    frame = display.frame()
+    few = frame[(frame["count"] < 10) & (frame["count"] > 0)]
+    assert 0 < len(few) < (frame["count"] > 0).sum()
+    (hollow,) = lines_of(display.ax_, "few rows")
+    shown = np.isfinite(hollow.get_xdata())
+    np.testing.assert_array_equal(hollow.get_xdata()[shown], few["mean_proba"])
+    np.testing.assert_array_equal(hollow.get_ydata()[shown], few["frequency"])
+    assert hollow.get_markerfacecolor() == "white"
+    assert hollow.get_markeredgecolor() == "red"
+    (bars,) = display.ax_.collections
+    np.testing.assert_array_equal(bars.get_colors()[:, 3], np.where(frame["count"] < 10, 0.4, 1))
+
+
 # Smoothing curve
+
+
+class Constant:
+    """A constant rule of the user's own: a quarter goes to the class that the teacher likes least."""
+
+    def smoothing_factor(self, true_class_proba):
+        return np.full(np.shape(true_class_proba), 0.25)
+
+    def targets(self, y, teacher_logits, student_logits=None):
+        targets = 0.75 * np.eye(teacher_logits.shape[1])[y]
+        logits = np.where(targets > 0, np.inf, teacher_logits)
+        targets[np.arange(len(y)), logits.argmin(axis=1)] += 0.25
+        return targets
 
 
 class Quadratic:
@@ -321,6 +486,68 @@ def test_rules_can_be_compared_in_one_axes():
     second.figure_.canvas.draw()
 
 
+def test_a_constant_rule_is_shown_by_its_mean_targets():
+    y, p = calibrated_predictions(n_classes=4)
+    names = np.array(["ant", "bee", "cat", "dog"])
+    display = SmoothingCurveDisplay.from_predictions(names[y], p, smoothing=Constant())
+    logits = np.log(p)
+    expected = np.array([Constant().targets(y, logits)[y == k].mean(axis=0) for k in range(4)])
+    np.testing.assert_allclose(display.mean_targets.targets, expected)
+    wrong = ~np.eye(4, dtype=bool)
+    shown = display.im_.get_array()
+    np.testing.assert_allclose(shown[wrong], expected[wrong])
+    assert shown.mask[~wrong].all()  # the true class, which would hide all others
+    assert display.line_ is None
+    frame = display.frame()
+    assert list(frame.columns) == ["true_class", "class", "count", "mean_target"]
+    cat_ant = frame[(frame["true_class"] == "cat") & (frame["class"] == "ant")]
+    assert cat_ant["mean_target"].item() == pytest.approx(expected[2, 0])
+    assert cat_ant["count"].item() == (y == 2).sum()
+    assert [text.get_text() for text in display.ax_.get_yticklabels()] == list(names)
+    numbers = {text.get_position(): float(text.get_text()) for text in display.ax_.texts}
+    assert numbers[0, 2] == pytest.approx(expected[2, 0], abs=1e-3)  # x is the class, y the true one
+    assert display.ax_.get_xlabel() == "Class"
+    assert display.ax_.get_ylabel() == "True class"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [ILS2(epsilon=0.3, temperature=2.0), UniformSmoothing(epsilon=0.3), SelfDistillation(temperature=2.0)],
+    ids=str,
+)
+def test_our_rules_without_a_curve_show_where_the_mass_goes(rule):
+    y, p = calibrated_predictions()
+    display = SmoothingCurveDisplay.from_predictions(y, p, smoothing=rule)
+    targets = rule.targets(y, np.log(p) + 5)  # a constant a row makes no difference
+    expected = [targets[y == k].mean(axis=0) for k in range(3)]
+    np.testing.assert_allclose(display.mean_targets.targets, expected)
+    np.testing.assert_allclose(display.mean_targets.targets.sum(axis=1), 1)
+
+
+def test_the_kind_of_a_smoothing_display_can_be_chosen():
+    y, p = calibrated_predictions()
+    draw = SmoothingCurveDisplay.from_predictions
+    flat = draw(y, p, smoothing=Constant(), kind="curve")
+    assert set(flat.line_.get_ydata()) == {0.25}
+    assert flat.im_ is None
+    assert draw(y, p, smoothing=ILS1(), kind="targets").im_ is not None
+    curve = draw(y, p, smoothing=Quadratic())
+    assert draw(y, p, smoothing=Constant(), ax=curve.ax_).line_ in curve.ax_.lines
+    with pytest.raises(ValueError, match="kind"):
+        draw(y, p, smoothing=Constant(), kind="map")
+    with pytest.raises(ValueError, match=r"targets\(y, teacher_logits\).*Quadratic"):
+        draw(y, p, smoothing=Quadratic(), kind="targets")
+
+
+def test_classes_without_a_sample_and_certain_teachers_have_a_map():
+    display = SmoothingCurveDisplay.from_predictions(
+        [0, 1, 1], np.eye(3)[[0, 1, 2]], labels=[0, 1, 2], smoothing=ILS2(epsilon=0.3)
+    )
+    assert np.isfinite(display.mean_targets.targets[:2]).all()
+    assert np.isnan(display.mean_targets.targets[2]).all()
+    display.figure_.canvas.draw()
+
+
 def test_a_histogram_needs_bins():
     with pytest.raises(ValueError, match="n_bins"):
         SmoothingCurveDisplay.from_predictions([0, 1], [0.2, 0.8], smoothing=Quadratic(), n_bins=0)
@@ -342,8 +569,9 @@ def test_displays_read_our_networks_also_in_a_pipeline(student, table):
     p = net.teacher_predict_proba(pipe[:-1].transform(X))
     p_true = p[np.arange(len(y)), np.searchsorted(net.classes_, y)]
     np.testing.assert_array_equal(display.true_class_proba, p_true)
-    grid, factor = display.line_.get_data()
-    np.testing.assert_allclose(factor, net.smoothing_.smoothing_factor(grid))
+    targets = net.smoothing_.targets(np.searchsorted(net.classes_, y), np.log(p))
+    expected = [targets[y == label].mean(axis=0) for label in net.classes_]
+    np.testing.assert_allclose(display.mean_targets.targets, expected, atol=1e-6)
 
 
 def test_a_student_without_teacher_says_so(student, table):

@@ -35,6 +35,9 @@ from sk_ils.metrics import CalibrationScorer
 from sk_ils.model_selection import default_param_grid
 from sk_ils.smoothing import SmoothingRule
 
+# Which candidate of these grids is the best says nothing.
+pytestmark = pytest.mark.filterwarnings("ignore:The best candidate lies at the edge of the grid")
+
 GRID = [
     {"smoothing": ["none"]},
     {"smoothing": ["uniform"], "smoothing__epsilon": [0.02, 0.1, 0.3]},
@@ -366,7 +369,7 @@ def test_what_cannot_be_stacked_is_trained_one_by_one_with_one_warning(table, st
     estimator = student(dtype="float64", **parameters)
     with pytest.warns(UserWarning, match=f"one by one.*{reason}") as caught:
         ours = SmoothingSearchCV(estimator, GRID, cv=3, refit=False, scoring="neg_log_loss").fit(*table)
-    assert len(caught) == 1
+    assert sum("one by one" in str(warning.message) for warning in caught) == 1
     theirs = GridSearchCV(estimator, GRID, cv=3, refit=False, scoring="neg_log_loss").fit(*table)
     np.testing.assert_allclose(split_scores(ours), split_scores(theirs), rtol=0, atol=1e-6)
 

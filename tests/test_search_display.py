@@ -9,12 +9,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, make_scorer
 from sklearn.model_selection import GridSearchCV, ParameterGrid, RandomizedSearchCV
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 
 from sk_ils import SmoothingSearchCV
 from sk_ils.inspection import SearchCell, SearchDisplay
+from sk_ils.inspection._search_cells import SearchResults
+from sk_ils.inspection._search_edges import grid_edges
 from sk_ils.smoothing import ILS, ILS1
 
 C, GAMMA = [10.0, 0.1, 1.0], [0.1, 0.01]
@@ -413,3 +416,130 @@ def test_a_display_can_be_made_of_its_cells():
     display = SearchDisplay(cells, x="letter", score_label="Points").plot()
     assert display.ax_.get_ylabel() == "Points, more is better"
     assert display.frame()["letter"].tolist() == ["a", "b"]
+
+
+# The best candidate at the edge of the grid
+
+
+def searched(values, scores, name="net__lr", **attributes):
+    """A search over one parameter with these scores of its values (rows) in the splits (columns)."""
+    return made_up({name: values}, scores, **attributes)
+
+
+def edge_search(student, values, name="smoothing__epsilon", refit=True, **parameters):
+    """Fit a search of ours in which the score is the value (less is worse), whatever the network does."""
+
+    def value(clf, X, y):
+        return float(clf.get_params()[name])
+
+    clf = student(max_epochs=1, **{"smoothing": "uniform", **parameters})
+    return SmoothingSearchCV(clf, {name: values}, cv=2, scoring=value, refit=refit)
+
+
+def test_a_search_says_once_if_its_best_candidate_lies_at_the_edge_of_the_grid(student, table):
+    search = edge_search(student, [0.3, 0.1, 0.2])
+    message = (
+        r"at the edge of the grid: smoothing__epsilon=0.3 \(the largest of \[0.1, 0.2, 0.3\]\).*search again"
+    )
+    with pytest.warns(UserWarning, match=message) as record:
+        search.fit(*table)
+    assert len(record) == 1
+    assert record[0].filename == __file__
+    assert search.predict(table[0]).shape == (240,)
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "parameters"),
+    [
+        ([0.1, 0.2], "smoothing__epsilon", {}),  # of two values each is at an edge
+        ([0.7, 0.8, 1.0], "smoothing__shift", {"smoothing": "ils1"}),  # a probability ends at 1
+    ],
+)
+def test_a_search_is_silent_about_edges_that_say_nothing(student, table, values, name, parameters):
+    search = edge_search(student, values, name, **parameters).fit(*table)
+    assert search.best_params_ == {name: values[-1]}
+
+
+def test_a_choice_of_the_users_own_is_no_edge(student, table):
+    def first(results):
+        return 0
+
+    assert edge_search(student, [0.1, 0.2, 0.3], refit=first).fit(*table).best_index_ == 0
+
+
+def test_an_edge_is_told_if_it_beats_its_neighbour_beyond_the_noise_of_the_splits():
+    clear, noisy = [[0.1, 0.2], [0.2, 0.3], [0.4, 0.5]], [[0.1, 0.2], [0.5, 0.1], [0.2, 0.5]]
+    for scores, told in ((clear, True), (noisy, False)):
+        (edge,) = grid_edges(SearchResults.of(searched([1, 2, 3], scores), None), 2, estimator=None)
+        assert (edge.side, edge.value, edge.values) == ("largest", 3, [1, 2, 3])
+        assert edge.beyond_noise == told
+
+
+@pytest.mark.parametrize(
+    ("values", "scores"),
+    [
+        ([1, 2, 3], [1, 3, 2]),  # inside
+        ([1, 2, 3], [1, 3, 3]),  # no better than its neighbour
+        ([1, 2], [1, 2]),
+        (["a", "b", "c"], [1, 2, 3]),
+        ([True, False, None], [1, 2, 3]),
+        ([0, 1, 2], [3, 2, 1]),  # nothing is smaller than 0
+        ([1, 2, np.nan], [3, 2, 1]),
+    ],
+)
+def test_what_is_no_edge(values, scores):
+    search = searched(values, np.array(scores, dtype=float)[:, None])
+    best = int(np.argmax(scores))
+    assert grid_edges(SearchResults.of(search, None), best, estimator=None) == []
+    display = SearchDisplay.from_search(search, "lr")
+    assert not display.edges
+    assert not display.ax_.texts
+
+
+def test_an_edge_is_that_of_the_values_tried_with_all_else_equal():
+    grid = [{"rule": ["a"], "p": [1, 2, 3]}, {"rule": ["b"], "p": [5, 6]}]
+    search = made_up(grid, [[1], [2], [9], [3], [4]])
+    (edge,) = grid_edges(SearchResults.of(search, None), 2, estimator=None)
+    assert (edge.name, edge.values, edge.side) == ("p", [1, 2, 3], "largest")
+
+
+def test_the_range_that_an_estimator_allows_has_no_edge_beyond():
+    search = GridSearchCV(KNeighborsClassifier(), {"n_neighbors": [1, 2, 3]}).fit(*load_iris(return_X_y=True))
+    search.cv_results_ |= {"mean_test_score": np.array([3.0, 2.0, 1.0])}
+    assert not SearchDisplay.from_search(search, "n_neighbors").edges
+    search.cv_results_ |= {"mean_test_score": np.array([1.0, 2.0, 3.0])}
+    assert [edge.side for edge in SearchDisplay.from_search(search, "n_neighbors").edges] == ["largest"]
+
+
+@pytest.mark.parametrize("negate", [False, True])
+def test_pictures_mark_the_best_at_the_edge(negate):
+    grid = {"a__p": [1, 2, 3], "q": [0.5, 1, 2, 4]}
+    search = made_up(grid, [[i + 10 * (3 - j)] for i in range(3) for j in range(4)])
+    heat_map = SearchDisplay.from_search(search, "p", "q", negate_score=negate)
+    (note,) = [text for text in heat_map.ax_.texts if "edge" in text.get_text()]
+    assert note.get_text() == "Best at the grid's edge: p = 3 (largest), q = 0.5 (smallest)"
+    lines = SearchDisplay.from_search(search, "p", negate_score=negate)
+    (note,) = lines.ax_.texts
+    assert note.get_text() == "Best at the grid's edge: p = 3 (largest)"
+    (ring,) = [line for line in lines.ax_.lines if line.get_gid() == "best at the edge"]
+    best = lines.frame()["mean_score"].iloc[2]
+    assert (ring.get_xdata().tolist(), ring.get_ydata().tolist()) == ([3], [best])
+    for display in (heat_map, lines):
+        display.figure_.canvas.draw()
+        box = display.figure_.bbox
+        note = next(text for text in display.ax_.texts if "edge" in text.get_text())
+        assert box.fully_overlaps(note.get_window_extent())
+        assert not display.ax_.get_window_extent().overlaps(note.get_window_extent())
+
+
+def test_notes_of_several_searches_in_one_axes_stand_below_each_other():
+    search = searched([1, 2, 3], [[1.0], [2.0], [3.0]])
+    first = SearchDisplay.from_search(search, "lr", name="first")
+    second = SearchDisplay.from_search(search, "lr", name="second", ax=first.ax_)
+    second.figure_.canvas.draw()
+    one, two = second.ax_.texts
+    assert [text.get_text().partition(":")[0] for text in (one, two)] == [
+        "first, best at the grid's edge",
+        "second, best at the grid's edge",
+    ]
+    assert not one.get_window_extent().overlaps(two.get_window_extent())

@@ -1,6 +1,6 @@
 """The numbers of a reliability diagram."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -90,6 +90,10 @@ class CurveMaker:
             positions = worst[:max_classes].tolist()
         else:
             positions = [_position(next(iter(models.values())), label) for label in classes]
+            if len(set(positions)) < max(len(positions), 1):
+                raise ValueError(
+                    f"kind must be a list of one class or more, each of them once; got {list(classes)}."
+                )
         by_model = [self._classes(name, model, positions) for name, model in models.items()]
         curves = [curve for of_class in zip(*by_model, strict=True) for curve in of_class]
         return curves, {name: float(errors.mean()) for name, errors in each.items()}
@@ -133,14 +137,15 @@ class CurveMaker:
 
 def _position(predictions: Predictions, label: Any) -> int:
     """Return the column of a class."""
-    labels = predictions.labels.tolist()
-    if label not in labels:
+    positions = {known: k for k, known in enumerate(predictions.labels.tolist())}
+    # True is equal to 1, and yet it is no name of class 1.
+    known = isinstance(label, Hashable) and label in positions
+    if not known or isinstance(label, bool | np.bool_) != any(isinstance(k, bool) for k in positions):
         raise ValueError(
-            f"kind must be 'top-label', 'classwise', one of the classes {labels} or a list of them; got "
-            f"{label!r}."
+            f"kind must be 'top-label', 'classwise', one of the classes {list(positions)} or a list of "
+            f"them; got {label!r}."
         )
-    position: int = labels.index(label)
-    return position
+    return positions[label]
 
 
 def _wilson(

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from sk_ils._sklearn_compat import Interval, StrOptions, validate_parameter_constraints
 from sk_ils.inspection._curves import CurveMaker, ReliabilityCurve
-from sk_ils.inspection._reliability_plot import plot_grid, plot_panel
+from sk_ils.inspection._reliability_plot import plot_grid, plot_models, plot_panel, share_one_axes
 from sk_ils.metrics._binning import Strategy
 from sk_ils.metrics._predictions import check_predictions, named_models
 
@@ -32,8 +33,11 @@ class ReliabilityDisplay:
 
     Each marker is a bin: the frequency with which the predictions in it are true against their mean
     probability, with Wilson's interval. Points on the diagonal are calibrated. Empty bins have no
-    marker, and the line is interrupted there. The strip above shows how many samples are in each
-    bin of equal width.
+    marker, and the line is interrupted there. The marker of a bin with fewer than ten samples (or
+    weights that sum to less) is hollow and its interval pale: it says little. The strip above shows
+    how many samples are in each bin of equal width.
+
+    More than four models have an axes each, unless it is a class that has one.
 
     Parameters
     ----------
@@ -50,7 +54,7 @@ class ReliabilityDisplay:
 
     Attributes
     ----------
-    ax_ : matplotlib Axes, or ndarray of Axes if class-wise
+    ax_ : matplotlib Axes, or ndarray of Axes if class-wise or with more than four models
         The axes with the curves.
     figure_ : matplotlib Figure
         The figure that holds them.
@@ -138,12 +142,14 @@ class ReliabilityDisplay:
             over all classes.
         name : str, default=None
             Name in the legend. None takes the class's name.
-        ax : matplotlib Axes, or array of Axes if class-wise, default=None
+        ax : matplotlib Axes, or array of Axes, default=None
             Where to draw; None makes a figure. Pass a display's `ax_` to add a model; if
             class-wise, pass ``kind=[curve.label for curve in display.curves]``, too. A single Axes
-            is divided into a grid if class-wise.
+            is divided into a grid if class-wise, or for more than four models; in an array of
+            several each class or model has its own. The legend needs room below the axes: give your
+            figure ``layout="constrained"``.
         **kwargs : dict
-            Passed to :meth:`matplotlib.axes.Axes.plot`.
+            Passed to :meth:`matplotlib.axes.Axes.plot`, short names such as `c`, too.
 
         Returns
         -------
@@ -213,12 +219,14 @@ class ReliabilityDisplay:
             over all classes.
         name : str, default=None
             Name in the legend, for a single model.
-        ax : matplotlib Axes, or array of Axes if class-wise, default=None
+        ax : matplotlib Axes, or array of Axes, default=None
             Where to draw; None makes a figure. Pass a display's `ax_` to add a model; if
             class-wise, pass ``kind=[curve.label for curve in display.curves]``, too. A single Axes
-            is divided into a grid if class-wise.
+            is divided into a grid if class-wise, or for more than four models; in an array of
+            several each class or model has its own. The legend needs room below the axes: give your
+            figure ``layout="constrained"``.
         **kwargs : dict
-            Passed to :meth:`matplotlib.axes.Axes.plot`.
+            Passed to :meth:`matplotlib.axes.Axes.plot`, short names such as `c`, too.
 
         Returns
         -------
@@ -244,8 +252,9 @@ class ReliabilityDisplay:
         }
         make = CurveMaker(n_bins, strategy, confidence_level)
         n_classes = len(next(iter(models.values())).labels)
+        kind = _plain(kind)
         if _is_grid(kind):
-            classes = None if isinstance(kind, str) else list(kind)
+            classes = None if isinstance(kind, str) else kind
             curves, errors = make.grid(models, classes, max_classes)
         elif isinstance(kind, str) and kind == "top-label":
             curves = [make.top_label(key, model) for key, model in models.items()]
@@ -261,12 +270,14 @@ class ReliabilityDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, or array of Axes if class-wise, default=None
+        ax : matplotlib Axes, or array of Axes, default=None
             Where to draw; None makes a figure. Pass a display's `ax_` to add a model; if
             class-wise, pass ``kind=[curve.label for curve in display.curves]``, too. A single Axes
-            is divided into a grid if class-wise.
+            is divided into a grid if class-wise, or for more than four models; in an array of
+            several each class or model has its own. The legend needs room below the axes: give your
+            figure ``layout="constrained"``.
         **kwargs : dict
-            Passed to :meth:`matplotlib.axes.Axes.plot`.
+            Passed to :meth:`matplotlib.axes.Axes.plot`, short names such as `c`, too.
 
         Returns
         -------
@@ -282,8 +293,12 @@ class ReliabilityDisplay:
             axis_labels = "Confidence", "Accuracy", "ECE"
         else:
             axis_labels = f"Probability of {self.kind}", f"Frequency of {self.kind}", "class-wise ECE"
-        self.ax_ = plot_panel(self.curves, axis_labels, ax, kwargs)
-        self.figure_ = self.ax_.figure
+        if share_one_axes(self.curves, ax):
+            self.ax_ = plot_panel(self.curves, axis_labels, ax, kwargs)
+            self.figure_ = self.ax_.figure
+        else:
+            self.ax_ = plot_models(self.curves, axis_labels, ax, kwargs)
+            self.figure_ = self.ax_[0].figure
         return self
 
     def _shown(self) -> str:
@@ -326,5 +341,12 @@ class ReliabilityDisplay:
         )
 
 
+def _plain(kind: Any) -> Any:
+    """Return several classes as a list, and NumPy's scalars as Python's."""
+    if isinstance(kind, np.ndarray | np.generic):
+        return kind.tolist()
+    return list(kind) if isinstance(kind, Iterable) and not isinstance(kind, str | bytes) else kind
+
+
 def _is_grid(kind: Any) -> bool:
-    return kind == "classwise" if isinstance(kind, str) else isinstance(kind, Iterable)
+    return kind == "classwise" if isinstance(kind, str) else isinstance(kind, list)

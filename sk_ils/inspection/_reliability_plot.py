@@ -9,34 +9,77 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sk_ils.inspection._curves import ReliabilityCurve
-from sk_ils.inspection._style import COLORS, MARKERS, TITLE_PAD, draw_histogram, histogram_axes
+from sk_ils.inspection._style import (
+    TITLE_PAD,
+    axes_list,
+    curve_style,
+    draw_histogram,
+    histogram_axes,
+    legend_label,
+    line_keywords,
+    literal,
+    place_legend,
+    single_axes,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_grid", "plot_panel"]
+__all__ = ["plot_grid", "plot_models", "plot_panel", "share_one_axes"]
+
+# More models than these hide each other in one axes.
+_MAX_MODELS = 4
+# A bin with fewer rows than these has a hollow marker: its interval is half a unit wide or wider.
+_FEW = 10
 
 # Group ids of the artists: a second call finds by them what the first one has drawn.
-_CURVE, _DIAGONAL = "reliability curve", "perfect calibration"
+_CURVE, _DIAGONAL, _HOLLOW = "reliability curve", "perfect calibration", "few rows"
+
+
+def share_one_axes(curves: Sequence[ReliabilityCurve], ax: Any) -> bool:
+    """Return whether the models are few enough for one axes, and no more are given."""
+    return len(curves) <= _MAX_MODELS and (ax is None or len(axes_list(ax)) == 1)
 
 
 def plot_panel(
     curves: Sequence[ReliabilityCurve],
     axis_labels: tuple[str, str, str],
-    ax: "Axes | None",
+    ax: Any,
     kwargs: dict[str, Any],
 ) -> "Axes":
     """Draw curves in one axes and return it; the labels are those of x, y and the error."""
     import matplotlib.pyplot as plt
 
-    if ax is None:
-        _, ax = plt.subplots(figsize=(4.8, 5.6), layout="constrained")
+    panel = single_axes(ax)
+    if panel is None:
+        _, panel = plt.subplots(figsize=(4.8, 6.1), layout="constrained")
     xlabel, ylabel, error = axis_labels
     for curve in curves:
-        _draw(ax, curve, _label(curve.name, error, curve.error), kwargs)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.legend(loc="best", fontsize="small")
-    return ax
+        _draw(panel, curve, _label(curve.name, error, curve.error), kwargs)
+    panel.set(xlabel=literal(xlabel), ylabel=literal(ylabel))
+    place_legend(panel)
+    return panel
+
+
+def plot_models(
+    curves: Sequence[ReliabilityCurve],
+    axis_labels: tuple[str, str, str],
+    ax: Any,
+    kwargs: dict[str, Any],
+) -> NDArray[Any]:
+    """Draw each model in an axes of its own and return them."""
+    axes, frame = _grid_axes(len(curves), ax, "models", "")
+    xlabel, ylabel, error = axis_labels
+    for panel, curve in zip(axes, curves, strict=True):
+        _draw(panel, curve, _label(curve.name, error, curve.error), kwargs, small=True)
+        panel.set_title(literal(f"{curve.name}\n{error} {curve.error:.4f}"), pad=TITLE_PAD, fontsize="small")
+        if frame is None:
+            panel.set(xlabel=literal(xlabel), ylabel=literal(ylabel))
+    _label_outer(axes)
+    if frame is not None:
+        frame.supxlabel(literal(xlabel), fontsize="medium")
+        frame.supylabel(literal(ylabel), fontsize="medium")
+    return axes
 
 
 def plot_grid(
@@ -48,20 +91,21 @@ def plot_grid(
 ) -> NDArray[Any]:
     """Draw each class in an axes of its own and return them."""
     panels = [list(group) for _, group in groupby(curves, key=lambda curve: curve.label)]
-    axes, frame = _grid_axes(len(panels), ax)
+    room = f", or max_classes={0 if ax is None else len(axes_list(ax))}"
+    axes, frame = _grid_axes(len(panels), ax, "classes", room)
     lines: dict[str, Any] = {}
     for panel, of_class in zip(axes, panels, strict=True):
-        if panel.get_title() not in ("", f"{of_class[0].label}"):
+        if panel.get_title() not in ("", literal(f"{of_class[0].label}")):
             raise ValueError(
                 f"An axes for class {of_class[0].label!r} already shows {panel.get_title()!r}: pass the "
                 "classes as a list, kind=[curve.label for curve in display.curves]."
             )
         for curve in of_class:
             name = _label(curve.name, "class-wise ECE", errors[curve.name])
-            lines[name] = _draw(panel, curve, name, kwargs, small=True)
+            lines[name] = _draw(panel, curve, name, kwargs, small=True, log=True)
             _note_error(panel, curve.error, lines[name].get_color())
-        panel.set_title(f"{of_class[0].label}", pad=TITLE_PAD, fontsize="medium")
-        panel.label_outer()
+        panel.set_title(literal(f"{of_class[0].label}"), pad=TITLE_PAD, fontsize="medium")
+    _label_outer(axes)
     if frame is not None:
         frame.supxlabel("Probability of the class", fontsize="medium")
         frame.supylabel("Frequency of the class", fontsize="medium")
@@ -69,17 +113,17 @@ def plot_grid(
     return axes
 
 
-def _grid_axes(n_panels: int, ax: Any) -> tuple[NDArray[Any], Any]:
+def _grid_axes(n_panels: int, ax: Any, what: str, hint: str) -> tuple[NDArray[Any], Any]:
     """Return the axes and, if they have been made here, the (sub)figure for title and legend."""
     import matplotlib.pyplot as plt
     from matplotlib.axes import Axes
 
     if ax is not None and not isinstance(ax, Axes):
-        axes = np.ravel(ax)
+        axes = np.array(axes_list(ax), dtype=object)
         if len(axes) < n_panels:
             raise ValueError(
-                f"ax holds {len(axes)} axes, but {n_panels} classes are to be shown: pass as many "
-                f"axes, one axes to be divided, or max_classes={len(axes)}."
+                f"ax holds {len(axes)} axes, but {n_panels} {what} are to be shown: pass as many axes, one "
+                f"axes to be divided{hint}."
             )
         return axes[:n_panels], None
     n_columns = min(4, n_panels)
@@ -98,6 +142,15 @@ def _grid_axes(n_panels: int, ax: Any) -> tuple[NDArray[Any], Any]:
     return axes[:n_panels], frame
 
 
+def _label_outer(axes: NDArray[Any]) -> None:
+    """Leave the labels of ticks to the axes at the left, and to the last of each column."""
+    for number, panel in enumerate(axes):
+        panel.label_outer()
+        place = panel.get_subplotspec()
+        if place is not None and number + place.get_gridspec().ncols >= len(axes):
+            panel.tick_params(labelbottom=True)
+
+
 def _note_error(ax: "Axes", error: float, color: str) -> None:
     """Write a curve's error into its panel, below those of the curves before it."""
     ax.annotate(
@@ -114,30 +167,58 @@ def _note_error(ax: "Axes", error: float, color: str) -> None:
 
 
 def _label(name: str | None, error_name: str, error: float) -> str:
-    return f"{error_name} {error:.4f}" if name is None else f"{name} ({error_name} {error:.4f})"
+    text = f"{error_name} {error:.4f}"
+    return text if name is None else legend_label(f"{name} ({text})")
 
 
 def _draw(
-    ax: "Axes", curve: ReliabilityCurve, label: str, kwargs: dict[str, Any], *, small: bool = False
+    ax: "Axes",
+    curve: ReliabilityCurve,
+    label: str,
+    kwargs: dict[str, Any],
+    *,
+    small: bool = False,
+    log: bool = False,
 ) -> Any:
     """Draw one curve, with the next free colour and marker, and return its line."""
+    from matplotlib.colors import to_rgba
+
     gids = [line.get_gid() for line in ax.lines]
     if _DIAGONAL not in gids:
         ax.plot([0, 1], [0, 1], color="0.5", linestyle=":", linewidth=1, gid=_DIAGONAL)
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="auto" if small else "equal")
-    number = gids.count(_CURVE)
     style = {
-        "color": COLORS[number % len(COLORS)],
-        "marker": MARKERS[number % len(MARKERS)],
+        **curve_style(gids.count(_CURVE)),
         "markersize": 3 if small else 4,
         "linewidth": 0.7 if small else 1,
         "label": label,
-        **kwargs,
+        **line_keywords(kwargs),
     }
     (line,) = ax.plot(curve.mean_proba, curve.frequency, gid=_CURVE, **style)
-    ax.vlines(curve.mean_proba, curve.low, curve.high, color=line.get_color(), linewidth=0.8)
+    few = curve.count < _FEW
+    _hollow(ax, line, few)
+    color = line.get_color()
+    faded = [to_rgba(color, 0.4) if hollow else to_rgba(color) for hollow in few]
+    ax.vlines(curve.mean_proba, curve.low, curve.high, colors=faded, linewidth=0.8)
     even = np.linspace(0, 1, len(curve.histogram) + 1)
     # For one class of many nearly all samples lie in the first bin, hence the logarithm; and small
     # panels have no room for numbers.
-    draw_histogram(histogram_axes(ax), curve.histogram, even, line.get_color(), log=small, numbers=not small)
+    draw_histogram(histogram_axes(ax), curve.histogram, even, color, log=log, numbers=not small)
     return line
+
+
+def _hollow(ax: "Axes", line: Any, few: NDArray[np.bool_]) -> None:
+    """Draw the markers of bins with few rows in white, within the line's own colour."""
+    x, y = line.get_data()
+    ax.plot(
+        x[few],
+        y[few],
+        linestyle="none",
+        marker=line.get_marker(),
+        markersize=line.get_markersize(),
+        markeredgecolor=line.get_markeredgecolor(),
+        markerfacecolor="white",
+        alpha=line.get_alpha(),
+        zorder=line.get_zorder() + 0.1,
+        gid=_HOLLOW,
+    )

@@ -1,10 +1,19 @@
 """The scores of a hyperparameter search over one parameter or two."""
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import TYPE_CHECKING, Any, Self
 
+from sk_ils.inspection._heat_map import value_label
 from sk_ils.inspection._search_cells import SearchCell, SearchResults, axis_values, make_cells
-from sk_ils.inspection._search_plot import plot_heat_map, plot_lines, value_label
+from sk_ils.inspection._search_edges import GridEdge, grid_edges
+from sk_ils.inspection._search_plot import (
+    note_edge,
+    plot_heat_map,
+    plot_lines,
+    ring,
+)
+from sk_ils.inspection._style import literal, single_axes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +37,11 @@ class SearchDisplay:
     grey; "nan" in them says that the candidate has failed. Lines have bars of one standard error
     over the splits.
 
+    A note below the picture says if the best candidate lies at the edge of the grid: its value of a
+    shown parameter is the smallest or largest of at least three that were tried with all else
+    equal, and better than the one next to it. Lines have a ring there. Zero as the smallest number,
+    and the end of the range that the search's estimator allows, are no edges.
+
     Parameters
     ----------
     cells : list of SearchCell
@@ -44,6 +58,9 @@ class SearchDisplay:
         Whether the best score is the greatest.
     name : str, default=None
         Name of the search: title of a heat map, in the legend of lines.
+    edges : list of GridEdge, default=()
+        The shown parameters for which the best cell lies at the edge of the grid, each with the
+        attributes `name`, `value`, `values` and `side`.
 
     Attributes
     ----------
@@ -104,6 +121,7 @@ class SearchDisplay:
         score_label: str = "Score",
         greater_is_better: bool = True,
         name: str | None = None,
+        edges: Sequence[GridEdge] = (),
     ) -> None:
         self.cells = list(cells)
         self.x = x
@@ -112,6 +130,7 @@ class SearchDisplay:
         self.score_label = score_label
         self.greater_is_better = greater_is_better
         self.name = name
+        self.edges = list(edges)
 
     @classmethod
     def from_search(
@@ -190,6 +209,11 @@ class SearchDisplay:
             greater_is_better=not negate,
             name=name,
         )
+        best = display._best()
+        if best is not None:
+            shown = [parameter for parameter in (x, y) if parameter is not None]
+            estimator = getattr(search, "estimator", None)
+            display.edges = grid_edges(results, best.candidate, estimator=estimator, names=shown)
         return display.plot(ax=ax, **kwargs)
 
     def plot(self, ax: "Axes | None" = None, **kwargs: Any) -> Self:
@@ -207,20 +231,41 @@ class SearchDisplay:
         SearchDisplay
             The display itself, with `ax_` and `figure_` set.
         """
-        label = f"{self.score_label}, {'more' if self.greater_is_better else 'less'} is better"
+        label = literal(f"{self.score_label}, {'more' if self.greater_is_better else 'less'} is better")
         sign = 1 if self.greater_is_better else -1
+        ax = single_axes(ax)
         self.im_ = self.text_ = self.errorbar_ = None
         if self.y is None:
             ax, self.errorbar_ = plot_lines(self.cells, self._line_names(), ax, kwargs)
-            ax.set(xlabel=_short(self.x), ylabel=label)
+            ax.set(xlabel=literal(_short(self.x)), ylabel=label)
         else:
             ax, self.im_, self.text_ = plot_heat_map(self.cells, label, sign, ax, kwargs)
             x, y = _short(self.x), _short(self.y)
-            ax.set(xlabel=x if x != y else self.x, ylabel=y if x != y else self.y)
+            ax.set(xlabel=literal(x if x != y else self.x), ylabel=literal(y if x != y else self.y))
             if self.name is not None:
-                ax.set_title(self.name)
+                ax.set_title(literal(self.name))
+        self._mark_edges(ax)
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+    def _best(self) -> SearchCell | None:
+        """Return the best cell that has a score."""
+        scored = [cell for cell in self.cells if not isnan(cell.mean_score)]
+        choose = max if self.greater_is_better else min
+        return choose(scored, key=lambda cell: cell.mean_score) if scored else None
+
+    def _mark_edges(self, ax: "Axes") -> None:
+        best = self._best()
+        if not self.edges or best is None:
+            note_edge(ax, None)
+            return
+        start = "Best" if self.name is None or self.y is not None else f"{self.name}, best"
+        found = ", ".join(
+            f"{_short(edge.name)} = {value_label(edge.value)} ({edge.side})" for edge in self.edges
+        )
+        note_edge(ax, literal(f"{start} at the grid's edge: {found}"))
+        if self.y is None:
+            ring(ax, best.x, best.mean_score)
 
     def _line_names(self) -> list[str | None]:
         """Return the name of each line in the legend."""

@@ -1,14 +1,24 @@
-"""How much a rule smooths a label, by the teacher's probability of the true class."""
+"""How much a rule smooths a label, and onto which classes."""
 
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 
-from sk_ils._sklearn_compat import Interval, validate_parameter_constraints
-from sk_ils.inspection._style import COLORS, draw_histogram, histogram_axes
+from sk_ils._sklearn_compat import Interval, StrOptions, validate_parameter_constraints
+from sk_ils.inspection._smoothing_map import MeanTargets, plot_map
+from sk_ils.inspection._style import (
+    axes_list,
+    curve_style,
+    draw_histogram,
+    histogram_axes,
+    legend_label,
+    line_keywords,
+    place_legend,
+    single_axes,
+)
 from sk_ils.metrics._binning import make_bins
 from sk_ils.metrics._predictions import check_predictions
 
@@ -16,11 +26,19 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
+    from matplotlib.image import AxesImage
     from matplotlib.lines import Line2D
 
 __all__ = ["SmoothingCurveDisplay"]
 
 _N_GRID = 501
+# Group id of the curves.
+_CURVE = "smoothing curve"
+
+_CONSTRAINTS: dict[str, list[Any]] = {
+    "kind": [StrOptions({"auto", "curve", "targets"})],
+    "n_bins": [Interval(Integral, 1, None, closed="left")],
+}
 
 
 class _HasSmoothingFactor(Protocol):
@@ -30,28 +48,39 @@ class _HasSmoothingFactor(Protocol):
 
 
 class SmoothingCurveDisplay:
-    """The smoothing factor against the teacher's probability of the true class.
+    """How much a rule smooths, and onto which classes.
 
-    Create it with :meth:`from_estimator` or :meth:`from_predictions`. The strip above
-    shows how many samples have which probability.
+    Create it with :meth:`from_estimator` or :meth:`from_predictions`.
+
+    The curve shows the smoothing factor against the teacher's probability of the true class; the
+    strip above shows how many samples have which probability. A rule with the same factor
+    everywhere has no curve worth a look. It is shown by its targets: a map of the mean target of
+    the samples of each true class (row) for each class (column). The colours are those of the wrong
+    classes; the diagonal, what is left to the true class, is grey.
 
     Parameters
     ----------
     true_class_proba : ndarray of shape (n_samples,)
         The teacher's probability of each sample's true class, in [0, 1].
     smoothing : rule
-        Object with ``smoothing_factor(true_class_proba)``, such as those of `sk_ils.smoothing`.
+        Object with ``smoothing_factor(true_class_proba)`` and, for the map,
+        ``targets(y, teacher_logits)``, such as those of `sk_ils.smoothing`.
     n_bins : int, default=15
         Number of bins of the histogram.
     name : str, default=None
-        Name in the legend. None takes the rule's representation.
+        Name in the legend or title. None takes the rule's representation.
+    mean_targets : MeanTargets, default=None
+        What the map shows, with the attributes `classes`, `counts` (samples of each class) and
+        `targets`, of shape (n_classes, n_classes). None shows the curve.
 
     Attributes
     ----------
-    line_ : matplotlib Line2D
+    line_ : matplotlib Line2D or None
         The curve.
+    im_ : matplotlib AxesImage or None
+        The map.
     ax_ : matplotlib Axes
-        The axes with the curve.
+        The axes with the picture.
     figure_ : matplotlib Figure
         The figure that holds it.
 
@@ -70,7 +99,8 @@ class SmoothingCurveDisplay:
     >>> plt.show()
     """
 
-    line_: "Line2D"
+    line_: "Line2D | None"
+    im_: "AxesImage | None"
     ax_: "Axes"
     figure_: "Figure | SubFigure"
 
@@ -81,11 +111,13 @@ class SmoothingCurveDisplay:
         *,
         n_bins: int = 15,
         name: str | None = None,
+        mean_targets: MeanTargets | None = None,
     ) -> None:
         self.true_class_proba = true_class_proba
         self.smoothing = smoothing
         self.n_bins = n_bins
         self.name = name
+        self.mean_targets = mean_targets
 
     @classmethod
     def from_estimator(
@@ -94,6 +126,7 @@ class SmoothingCurveDisplay:
         X: Any,
         y: ArrayLike,
         *,
+        kind: Literal["auto", "curve", "targets"] = "auto",
         n_bins: int = 15,
         name: str | None = None,
         ax: "Axes | None" = None,
@@ -110,19 +143,24 @@ class SmoothingCurveDisplay:
             smoothed.
         y : array-like of shape (n_samples,)
             Their true labels.
+        kind : {"auto", "curve", "targets"}, default="auto"
+            "curve" draws the smoothing factor, "targets" the map of mean targets. "auto" draws the
+            map if the factor is the same for all probabilities, or is no function of them; but the
+            curve if `ax` shows one already, or if the rule has no `targets`.
         n_bins : int, default=15
             Number of bins of the histogram.
         name : str, default=None
-            Name in the legend. None takes the rule's representation.
+            Name in the legend or title. None takes the rule's representation.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure. Pass a display's `ax_` to add another rule.
+            Where to draw; None makes a figure. Pass a display's `ax_` to add another curve.
         **kwargs : dict
-            Passed to :meth:`matplotlib.axes.Axes.plot`.
+            Passed to :meth:`matplotlib.axes.Axes.plot`, short names such as `c`, too, or to
+            :meth:`matplotlib.axes.Axes.imshow`.
 
         Returns
         -------
         SmoothingCurveDisplay
-            With `line_`, `ax_` and `figure_` set.
+            With `line_` or `im_`, `ax_` and `figure_` set.
         """
         if isinstance(estimator, Pipeline):
             X = estimator[:-1].transform(X) if len(estimator) > 1 else X
@@ -132,6 +170,7 @@ class SmoothingCurveDisplay:
             estimator.teacher_predict_proba(X),
             smoothing=estimator.smoothing_,
             labels=estimator.classes_,
+            kind=kind,
             n_bins=n_bins,
             name=name,
             ax=ax,
@@ -146,6 +185,7 @@ class SmoothingCurveDisplay:
         *,
         smoothing: _HasSmoothingFactor,
         labels: ArrayLike | None = None,
+        kind: Literal["auto", "curve", "targets"] = "auto",
         n_bins: int = 15,
         name: str | None = None,
         ax: "Axes | None" = None,
@@ -161,70 +201,86 @@ class SmoothingCurveDisplay:
             The teacher's probabilities; conventions as in
             :func:`~sk_ils.metrics.expected_calibration_error`.
         smoothing : rule
-            Object with ``smoothing_factor(true_class_proba)``, such as those of `sk_ils.smoothing`.
+            Object with ``smoothing_factor(true_class_proba)`` and, for the map,
+            ``targets(y, teacher_logits)``, such as those of `sk_ils.smoothing`.
         labels : array-like of shape (n_classes,), default=None
             The class of each column; None takes the sorted distinct values of `y_true`.
+        kind : {"auto", "curve", "targets"}, default="auto"
+            "curve" draws the smoothing factor, "targets" the map of mean targets. "auto" draws the
+            map if the factor is the same for all probabilities, or is no function of them; but the
+            curve if `ax` shows one already, or if the rule has no `targets`.
         n_bins : int, default=15
             Number of bins of the histogram.
         name : str, default=None
-            Name in the legend. None takes the rule's representation.
+            Name in the legend or title. None takes the rule's representation.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure. Pass a display's `ax_` to add another rule.
+            Where to draw; None makes a figure. Pass a display's `ax_` to add another curve.
         **kwargs : dict
-            Passed to :meth:`matplotlib.axes.Axes.plot`.
+            Passed to :meth:`matplotlib.axes.Axes.plot`, short names such as `c`, too, or to
+            :meth:`matplotlib.axes.Axes.imshow`.
 
         Returns
         -------
         SmoothingCurveDisplay
-            With `line_`, `ax_` and `figure_` set.
+            With `line_` or `im_`, `ax_` and `figure_` set.
         """
-        constraints: dict[str, list[Any]] = {"n_bins": [Interval(Integral, 1, None, closed="left")]}
-        validate_parameter_constraints(constraints, {"n_bins": n_bins}, caller_name=cls.__name__)
+        options = {"kind": kind, "n_bins": n_bins}
+        validate_parameter_constraints(_CONSTRAINTS, options, caller_name=cls.__name__)
         predictions = check_predictions(y_true, teacher_proba, labels=labels)
         true_class_proba = np.concatenate(
             [proba[np.arange(len(codes)), codes] for proba, codes, _ in predictions.chunks()]
         )
-        display = cls(true_class_proba, smoothing, n_bins=n_bins, name=name)
+        wants_map = kind == "targets" or (kind == "auto" and _is_flat(smoothing) and not _has_curve(ax))
+        mean_targets = MeanTargets.of(predictions, smoothing) if wants_map else None
+        display = cls(true_class_proba, smoothing, n_bins=n_bins, name=name, mean_targets=mean_targets)
         return display.plot(ax=ax, **kwargs)
 
     def plot(self, ax: "Axes | None" = None, **kwargs: Any) -> Self:
-        """Draw the curve.
+        """Draw the curve or the map.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure. Pass a display's `ax_` to add another rule.
+            Where to draw; None makes a figure. Pass a display's `ax_` to add another curve.
         **kwargs : dict
-            Passed to :meth:`matplotlib.axes.Axes.plot`.
+            Passed to :meth:`matplotlib.axes.Axes.plot`, short names such as `c`, too, or to
+            :meth:`matplotlib.axes.Axes.imshow`.
 
         Returns
         -------
         SmoothingCurveDisplay
-            The display itself, with `line_`, `ax_` and `figure_` set.
+            The display itself, with `line_` or `im_`, `ax_` and `figure_` set.
         """
         import matplotlib.pyplot as plt
 
+        ax = single_axes(ax)
+        name = repr(self.smoothing) if self.name is None else self.name
+        self.line_ = self.im_ = None
+        if self.mean_targets is not None:
+            ax, self.im_ = plot_map(self.mean_targets, name, ax, kwargs)
+            self.ax_, self.figure_ = ax, ax.figure
+            return self
         if ax is None:
-            _, ax = plt.subplots(figsize=(5.2, 4.6), layout="constrained")
-        number = len(ax.lines)
+            _, ax = plt.subplots(figsize=(5.2, 4.9), layout="constrained")
+        number = len([line for line in ax.lines if line.get_gid() == _CURVE])
         style = {
-            "color": COLORS[number % len(COLORS)],
+            "color": curve_style(number)["color"],
             "linestyle": ("-", "--", "-.", ":")[number % 4],
-            "label": repr(self.smoothing) if self.name is None else self.name,
-            **kwargs,
+            "label": legend_label(name),
+            **line_keywords(kwargs),
         }
         grid = np.linspace(0, 1, _N_GRID)
-        (self.line_,) = ax.plot(grid, self.smoothing.smoothing_factor(grid), **style)
+        (line,) = ax.plot(grid, self.smoothing.smoothing_factor(grid), gid=_CURVE, **style)
         edges, _, counts = self._binned()
-        draw_histogram(histogram_axes(ax), counts, edges, self.line_.get_color())
+        draw_histogram(histogram_axes(ax), counts, edges, line.get_color())
         ax.set(
             xlabel="Teacher's probability of the true class",
             ylabel="Smoothing factor",
             xlim=(-0.02, 1.02),
         )
         ax.set_ylim(bottom=0)
-        ax.legend(fontsize="small")
-        self.ax_, self.figure_ = ax, ax.figure
+        place_legend(ax)
+        self.line_, self.ax_, self.figure_ = line, ax, ax.figure
         return self
 
     def frame(self) -> "pd.DataFrame":
@@ -233,11 +289,15 @@ class SmoothingCurveDisplay:
         Returns
         -------
         pandas.DataFrame
-            A row for each bin of the histogram with the columns lower, upper, count (of the
-            samples), true_class_proba and smoothing_factor (their means, NaN in empty bins).
+            Of a curve, a row for each bin of the histogram with the columns lower, upper, count (of
+            the samples), true_class_proba and smoothing_factor (their means, NaN in empty bins). Of
+            a map, a row for each pair with the columns true_class, class, count (samples of the
+            true class) and mean_target (NaN without a sample).
         """
         import pandas as pd
 
+        if self.mean_targets is not None:
+            return pd.DataFrame(self.mean_targets.columns())
         edges, index, count = self._binned()
         factor = self.smoothing.smoothing_factor(self.true_class_proba)
         divisor = np.where(count > 0, count, np.nan)
@@ -257,3 +317,19 @@ class SmoothingCurveDisplay:
         bins = make_bins(self.true_class_proba, None, self.n_bins, "uniform")
         index = bins.index(self.true_class_proba.astype(np.float64))
         return bins.edges, index, np.bincount(index, minlength=self.n_bins).astype(np.float64)
+
+
+def _is_flat(smoothing: Any) -> bool:
+    """Return whether a rule has targets, but no curve that tells something."""
+    if not hasattr(smoothing, "targets"):
+        return False
+    try:
+        factor = smoothing.smoothing_factor(np.linspace(0, 1, _N_GRID))
+    except ValueError:
+        # It depends on more than the probability of the true class.
+        return True
+    return bool(np.ptp(factor) == 0)
+
+
+def _has_curve(ax: Any) -> bool:
+    return ax is not None and any(line.get_gid() == _CURVE for axes in axes_list(ax) for line in axes.lines)

@@ -1,15 +1,30 @@
-"""What the displays share: colours, and the histogram above an axes."""
+"""What the displays share: axes, colours, texts, legends, and the histogram above an axes."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.legend import Legend
     from matplotlib.typing import ColorType
 
-__all__ = ["COLORS", "MARKERS", "TITLE_PAD", "draw_histogram", "histogram_axes", "short_count"]
+__all__ = [
+    "BELOW",
+    "COLORS",
+    "TITLE_PAD",
+    "axes_list",
+    "curve_style",
+    "draw_histogram",
+    "histogram_axes",
+    "legend_label",
+    "line_keywords",
+    "literal",
+    "place_legend",
+    "short_count",
+    "single_axes",
+]
 
 # Okabe and Ito (2008), "Color Universal Design": the colours differ for any colour vision. Their
 # yellow is left out, because it is hard to see on white.
@@ -17,10 +32,97 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 _HISTOGRAM = "histogram"
+# Group id of a legend below its axes.
+BELOW = "below the axes"
 # Height of the strip and its distance from the axes in inches: the layout engine reserves room for
 # artists of a fixed size. TITLE_PAD, in points, puts a title above the strip.
 _HEIGHT, _GAP = 0.5, 0.07
 TITLE_PAD = 72 * (_HEIGHT + _GAP) + 4
+# How far below an axes its legend begins, in inches: below the ticks and the label of the x-axis.
+_LEGEND_DROP = 0.55
+# Room for numbers above the highest bar of the strip, as a share of its height.
+_HEADROOM = 0.3
+
+
+def axes_list(ax: Any) -> "list[Axes]":
+    """Return the axes in an array or list of any shape, or the single one."""
+    from matplotlib.axes import Axes
+
+    found = [ax] if isinstance(ax, Axes) else list(np.ravel(np.asarray(ax, dtype=object)))
+    strangers = [item for item in found if not isinstance(item, Axes)]
+    if strangers:
+        raise ValueError(
+            f"ax must be a matplotlib Axes, or an array of them where several are drawn; got "
+            f"{type(strangers[0]).__name__}."
+        )
+    return found
+
+
+def single_axes(ax: Any) -> "Axes | None":
+    """Return the axes to draw into; an array of exactly one will do."""
+    if ax is None:
+        return None
+    found = axes_list(ax)
+    if len(found) != 1:
+        raise ValueError(f"One axes is drawn into, but ax holds {len(found)}: pass one of them.")
+    return found[0]
+
+
+def line_keywords(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return keywords of a line by their full names, such as "color" for "c"."""
+    from matplotlib.cbook import normalize_kwargs
+    from matplotlib.lines import Line2D
+
+    full: dict[str, Any] = normalize_kwargs(kwargs, Line2D)
+    return full
+
+
+def curve_style(number: int) -> dict[str, Any]:
+    """Return the colour and marker of the curve with this number; the first 49 pairs differ."""
+    turn, place = divmod(number, len(COLORS))
+    return {"color": COLORS[place], "marker": MARKERS[(place + turn) % len(MARKERS)]}
+
+
+def literal(text: str) -> str:
+    """Return a text that is drawn as it is: a dollar sign begins no formula."""
+    return text.replace("$", r"\$")
+
+
+def legend_label(text: str) -> str:
+    """Return a text that a legend draws as it is; it leaves out those that begin with "_"."""
+    return literal(f" {text}" if text.startswith("_") else text)
+
+
+def place_legend(ax: "Axes") -> None:
+    """Add the legend where it covers no data: below the axes if the figure makes room for it.
+
+    That is what a layout engine does. Without one a corner without data is taken if there is any.
+    """
+    from matplotlib.transforms import ScaledTranslation, blended_transform_factory
+
+    if ax.figure.get_layout_engine() is None:
+        ax.apply_aspect()  # as drawing will: the axes may become smaller
+        for corner in ("upper left", "lower right", "lower left", "upper right"):
+            if not _covers_data(ax, ax.legend(loc=corner, fontsize="small")):
+                return
+    bottom = ScaledTranslation(0, 0, ax.transAxes)  # type: ignore[arg-type]  # as in histogram_axes
+    legend = ax.legend(
+        loc="upper center",
+        fontsize="small",
+        borderaxespad=0,
+        bbox_to_anchor=(0.5, -_LEGEND_DROP),
+        bbox_transform=blended_transform_factory(ax.transAxes, ax.figure.dpi_scale_trans + bottom),
+    )
+    legend.set_gid(BELOW)
+
+
+def _covers_data(ax: "Axes", legend: "Legend") -> bool:
+    """Return whether a legend lies over a point of a line, or over an interval."""
+    box = legend.get_window_extent()
+    paths = [line.get_path().transformed(line.get_transform()) for line in ax.lines]
+    for bars in ax.collections:
+        paths += [path.transformed(bars.get_transform()) for path in bars.get_paths()]
+    return any(path.intersects_bbox(box, filled=False) for path in paths)
 
 
 def histogram_axes(ax: "Axes") -> "Axes":
@@ -66,16 +168,18 @@ def draw_histogram(
         linewidth=0.8,
         log=log,
     )
-    strip.margins(y=0.3)
+    # Those of all curves in this axes.
+    shown = np.array([bar.get_height() for bar in strip.patches])  # type: ignore[attr-defined]
+    highest = shown.max()
     strip.yaxis.set_major_formatter(lambda count, _: short_count(count))
     if log:
         # The lower limit is half the smallest count, so that even a single sample has a bar.
-        lower = counts[counts > 0].min() / 2
-        strip.set_ylim(bottom=lower if first else min(lower, strip.get_ylim()[0]))
+        lower = shown[shown > 0].min() / 2
+        strip.set_ylim(lower, lower * (highest / lower) ** (1 + _HEADROOM))
         strip.yaxis.set_major_locator(LogLocator(numticks=3))
         strip.yaxis.set_minor_locator(NullLocator())
     else:
-        strip.set_ylim(bottom=0)
+        strip.set_ylim(0, highest * (1 + _HEADROOM))
         strip.yaxis.set_major_locator(MaxNLocator(2, prune="lower"))
     for text in list(strip.texts):
         text.remove()
