@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from numbers import Integral
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Never, Self
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sk_ils._net.calibrated_net import CalibratedNet
 from sk_ils._net.fit_data import FitData
+from sk_ils._net.sklearn_net import refuse_fit_params
 from sk_ils._net.teachers import (
     TeacherOutput,
     as_teacher,
@@ -131,6 +132,7 @@ class TeacherClassifier(CalibratedNet):
         *,
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        **fit_params: Never,
     ) -> Self:
         """Fit the network, then its temperature on the hold-out.
 
@@ -146,6 +148,8 @@ class TeacherClassifier(CalibratedNet):
             temperature.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group are held out together.
+        **fit_params
+            Refused, with the way to what skorch would do with them.
 
         Returns
         -------
@@ -161,6 +165,7 @@ class TeacherClassifier(CalibratedNet):
             If the loss becomes NaN or infinite. A fit that fails or is interrupted in training
             leaves the estimator unfitted; with `warm_start` it restores the state before it.
         """
+        refuse_fit_params("fit", fit_params)
         return self._fit(X, y, sample_weight=sample_weight, groups=groups)
 
     def partial_fit(
@@ -170,8 +175,10 @@ class TeacherClassifier(CalibratedNet):
         classes: ArrayLike | None = None,
         *,
         sample_weight: ArrayLike | None = None,
+        epochs: int | None = None,
+        **fit_params: Never,
     ) -> Self:
-        """Train `max_epochs` more epochs on some rows, without a hold-out; the temperature stays.
+        """Train some more epochs on some rows, without a hold-out; the temperature stays.
 
         Parameters
         ----------
@@ -183,6 +190,10 @@ class TeacherClassifier(CalibratedNet):
             All labels that will ever come; needed in the first call.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+        epochs : int, default=None
+            Passes over the rows; None is `max_epochs`.
+        **fit_params
+            Refused, with the way to what skorch would do with them.
 
         Returns
         -------
@@ -197,7 +208,8 @@ class TeacherClassifier(CalibratedNet):
             If the loss becomes NaN or infinite. A call that fails or is interrupted, by whatever
             error, restores network, optimizer and history as they were before it.
         """
-        return self._partial_fit(X, y, classes, sample_weight)
+        refuse_fit_params("partial_fit", fit_params)
+        return self._partial_fit(X, y, classes, sample_weight, epochs)
 
 
 class InstanceSmoothedClassifier(CalibratedNet):
@@ -462,6 +474,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
         teacher_proba: ArrayLike | None = None,
+        **fit_params: Never,
     ) -> Self:
         """Fit the teacher, smooth the labels as it sees them, fit the network and its temperature.
 
@@ -481,6 +494,8 @@ class InstanceSmoothedClassifier(CalibratedNet):
             A teacher's probabilities of each row, columns in sorted order of the labels, instead of
             a teacher. They leak the labels of test rows in a cross-validation unless the teacher
             never saw X.
+        **fit_params
+            Refused, with the way to what skorch would do with them.
 
         Returns
         -------
@@ -496,6 +511,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
             If the loss becomes NaN or infinite. A fit that fails or is interrupted in training
             leaves the estimator unfitted; with `warm_start` it restores the state before it.
         """
+        refuse_fit_params("fit", fit_params)
         return self._fit(X, y, sample_weight=sample_weight, groups=groups, teacher_proba=teacher_proba)
 
     def partial_fit(
@@ -505,8 +521,10 @@ class InstanceSmoothedClassifier(CalibratedNet):
         classes: ArrayLike | None = None,
         *,
         sample_weight: ArrayLike | None = None,
+        epochs: int | None = None,
+        **fit_params: Never,
     ) -> Self:
-        """Train `max_epochs` more epochs on some rows, without a hold-out; temperatures stay.
+        """Train some more epochs on some rows, without a hold-out; temperatures stay.
 
         A network as teacher is trained on the same rows first, a frozen teacher is used as it is.
 
@@ -520,6 +538,10 @@ class InstanceSmoothedClassifier(CalibratedNet):
             All labels that will ever come; needed in the first call.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
+        epochs : int, default=None
+            Passes over the rows; None is `max_epochs`.
+        **fit_params
+            Refused, with the way to what skorch would do with them.
 
         Returns
         -------
@@ -535,7 +557,8 @@ class InstanceSmoothedClassifier(CalibratedNet):
             If the loss becomes NaN or infinite. A call that fails or is interrupted, by whatever
             error, restores network, teacher, optimizer and history as they were before it.
         """
-        return self._partial_fit(X, y, classes, sample_weight)
+        refuse_fit_params("partial_fit", fit_params)
+        return self._partial_fit(X, y, classes, sample_weight, epochs)
 
     def prepare_fit(
         self,
@@ -648,7 +671,8 @@ class InstanceSmoothedClassifier(CalibratedNet):
             self.smoothing_ = resolve_rule(self.smoothing)
             self.teacher_, self.teacher_temperature_ = None, 1.0
         logits = self._partial_fit_teacher(data) if self.smoothing_.needs_teacher else None
-        self.run_training(self._with_targets(data.train.samples, logits), None, data.seed)
+        samples = self._with_targets(data.train.samples, logits)
+        self.run_training(samples, None, data.seed, epochs=data.epochs)
 
     def _partial_fit_teacher(self, data: FitData) -> NDArray[np.floating]:
         """Train the teacher on; return its logits of the samples, divided by its temperature."""

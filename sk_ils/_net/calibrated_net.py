@@ -24,6 +24,7 @@ from sk_ils._net.fit_data import FitData, InputSchema, Part, split_samples
 from sk_ils._net.inputs import (
     check_classes,
     check_dataset,
+    check_epochs,
     check_features,
     check_labels,
     check_weight,
@@ -196,9 +197,12 @@ class CalibratedNet(SklearnNet):
         """Train on prepared data; a subclass turns labels into targets first."""
         self.run_training(data.train.samples, data.valid, seed)
 
-    def _partial_fit(self, X: Any, y: Any, classes: ArrayLike | None, sample_weight: Any) -> Self:
+    def _partial_fit(
+        self, X: Any, y: Any, classes: ArrayLike | None, sample_weight: Any, epochs: int | None
+    ) -> Self:
         """Train on more samples, without a hold-out, from where the network is."""
         self.check_parameters()
+        check_epochs(epochs)
         goes_on = self.initialized_
         known = self._known_classes(classes)
         seed = draw_seed(self.random_state)
@@ -206,12 +210,12 @@ class CalibratedNet(SklearnNet):
             samples, schema = self._check_samples(X, y, sample_weight, classes=known, reset=not goes_on)
             self._schema = schema
             train = Part(samples, X, np.arange(len(samples)))
-            self._partial_fit_data(FitData(train, None, schema, seed))
+            self._partial_fit_data(FitData(train, None, schema, seed, epochs=epochs))
         return self
 
     def _partial_fit_data(self, data: FitData) -> None:
         """Train on prepared data without a hold-out; a subclass turns labels into targets first."""
-        self.run_training(data.train.samples, None, data.seed)
+        self.run_training(data.train.samples, None, data.seed, epochs=data.epochs)
 
     def _partial_fit_as_teacher(self, data: FitData) -> None:
         """Train on, on data that were prepared for another network's partial_fit."""
@@ -339,7 +343,9 @@ class CalibratedNet(SklearnNet):
         # A callback may pickle a network in the middle of its training.
         return {name: value for name, value in super().__getstate__().items() if name != "_training_state"}
 
-    def run_training(self, samples: SampleSet, valid: Part | None, seed: int) -> None:
+    def run_training(
+        self, samples: SampleSet, valid: Part | None, seed: int, *, epochs: int | None = None
+    ) -> None:
         """Train on samples, go back to the best epoch, find the temperature.
 
         A built network is trained on (warm start, partial_fit).
@@ -352,6 +358,8 @@ class CalibratedNet(SklearnNet):
             The hold-out; without it the last epoch counts and the temperature stays.
         seed : int
             Of the initial weights, dropout and the order of the samples.
+        epochs : int, default=None
+            Passes over the samples; None is `max_epochs`.
         """
         with self.training(seed) as state:
             check_monitors(self.callbacks_, has_hold_out=valid is not None)
@@ -359,7 +367,7 @@ class CalibratedNet(SklearnNet):
             train = self._place(samples, "iterator_train", state)
             held_out = None if valid is None else self._place(valid.samples, "iterator_valid", state)
             self.notify("on_train_begin", X=train.X, y=y)
-            self.fit_loop(train, held_out)
+            self.fit_loop(train, held_out, epochs=epochs)
             self.notify("on_train_end", X=train.X, y=y)
             if held_out is not None:
                 self._fit_temperature(held_out)

@@ -84,6 +84,8 @@ class FitData:
         Seeds the split, and whatever of this fit has no seed of its own.
     teacher_proba : ndarray of shape (n_samples, n_classes), default=None
         Stands in a teacher's place; of all samples.
+    epochs : int, default=None
+        Passes of a partial_fit; None is `max_epochs`.
     """
 
     train: Part
@@ -91,6 +93,7 @@ class FitData:
     schema: InputSchema
     seed: int
     teacher_proba: NDArray[np.floating] | None = None
+    epochs: int | None = None
 
     @property
     def classes(self) -> NDArray[Any]:

@@ -1,5 +1,6 @@
 """Checks of X, y and metadata, and their way into tensors; errors name what to do."""
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -164,6 +165,12 @@ def check_weight(sample_weight: ArrayLike | None, n_samples: int) -> Tensor | No
         sample_weight, np.empty(n_samples), dtype=np.float64, ensure_non_negative=True
     )
     return torch.from_numpy(weight)
+
+
+def check_epochs(epochs: Any) -> None:
+    """Raise unless it is None or a number of passes."""
+    if epochs is not None and not (isinstance(epochs, Integral) and int(epochs) >= 0):
+        raise ValueError(f"epochs must be None, for max_epochs, or an int >= 0; got {epochs!r}.")
 
 
 def check_groups(groups: Any, n_rows: int) -> NDArray[Any] | None:

@@ -387,3 +387,22 @@ def _refuse_fixed(owner: str, kwargs: dict[str, Any]) -> None:
                 f"{owner} has no parameter 'history': every fit records its own. Set the attribute history "
                 "of a fitted estimator, or load it with load_params(f_history=...)."
             )
+
+
+def refuse_fit_params(method: str, fit_params: dict[str, Any]) -> None:
+    """Raise if a method got what skorch would pass on to the module and the split.
+
+    Parameters
+    ----------
+    method : {"fit", "partial_fit"}
+    fit_params : dict
+        By name.
+    """
+    for name in fit_params:
+        way = (
+            "skorch passes such values on to the module and to train_split; here what a module needs of a "
+            "row belongs into X (more columns, or a Dataset of dicts), and groups= reaches the split."
+        )
+        if name == "epochs":
+            way = "set max_epochs, or go on with partial_fit(..., epochs=...)."
+        raise TypeError(f"{method}() got an unexpected argument {name!r}: {way}")
