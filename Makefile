@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Python compiles what it imports; pip would compile all of torch, which takes a minute.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
-.PHONY: demo test lint types contracts unit test-benchmarks mutation clean
+.PHONY: demo test lint types contracts unit test-benchmarks mutation fuzz fuzz-quick clean
 
 demo: $(VENV)/installed-plots
 	$(BIN)/python examples/demo_digits.py
@@ -31,6 +31,13 @@ unit: $(VENV)/installed-dev
 # Takes half an hour or more, and is no part of `make test`.
 mutation: $(VENV)/installed-dev
 	$(BIN)/python tests/mutation.py --report mutation.csv
+
+# Half an hour on two cores, and no part of `make test`; the quick one takes a minute.
+fuzz: $(VENV)/installed-dev
+	$(BIN)/python tests/fuzz.py --cases 8000 --report fuzz.json
+
+fuzz-quick: $(VENV)/installed-dev
+	$(BIN)/python tests/fuzz.py --cases 500
 
 # Only the benchmarks' own tests, which `make test` runs too.
 test-benchmarks: $(VENV)/installed-dev

@@ -12,6 +12,7 @@ from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
 
 # Scripts: pytest would look for doctests in them.
 collect_ignore = ["mutants.py", "mutation.py"]
+collect_ignore_glob = ["fuzz*.py"]
 
 NAMES = np.array(["ant", "bee", "cat"])
 

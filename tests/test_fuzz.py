@@ -1,0 +1,81 @@
+"""A small, seeded part of the fuzz suite, and the suite's own judgement."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+
+
+@pytest.fixture
+def fuzz(monkeypatch):
+    monkeypatch.syspath_prepend(TESTS)
+    import fuzz_case
+
+    return fuzz_case
+
+
+def outcome(fuzz, area):
+    return fuzz.run_case(0, {"area": area}, {}, area="area").outcome
+
+
+def raised(error):
+    def area(case):
+        with case.ours("call"):
+            raise error
+
+    return area
+
+
+def test_a_valid_result_is_right(fuzz):
+    assert outcome(fuzz, lambda case: case.expect(True, "")) == "right"
+
+
+def test_an_error_that_this_package_raises_is_clear(fuzz):
+    from sk_ils.metrics import expected_calibration_error
+
+    def area(case):
+        with case.ours("call"):
+            expected_calibration_error([0, 1], [0.2, 7.0])
+
+    assert outcome(fuzz, area) == "clear"
+
+
+def test_an_error_from_anywhere_else_is_raw(fuzz):
+    assert outcome(fuzz, raised(KeyError("valid_loss"))) == "raw"
+    assert outcome(fuzz, raised(ValueError("a sentence of more than three words"))) == "raw"
+
+
+def test_what_a_hostile_part_raises_itself_comes_through(fuzz):
+    assert outcome(fuzz, raised(fuzz.HostileError("on purpose"))) == "clear"
+
+
+def test_a_changed_input_is_bad(fuzz):
+    def area(case):
+        values = case.pick("values", ["[1, 2]"], watch=True)
+        with case.ours("call"):
+            values.append(3)
+
+    assert outcome(fuzz, area) == "bad"
+
+
+def test_a_moved_generator_is_bad(fuzz):
+    def area(case):
+        import random
+
+        with case.ours("call"):
+            random.random()
+
+    assert outcome(fuzz, area) == "bad"
+
+
+def test_a_fault_of_the_suite_is_no_fault_of_the_package(fuzz):
+    assert outcome(fuzz, lambda case: case.pick("x", ["undefined"])) == "broken"
+
+
+def test_a_few_cases_of_every_area_end_right_or_in_a_clear_error():
+    command = [sys.executable, str(TESTS / "fuzz.py"), "--cases", "120", "--jobs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
