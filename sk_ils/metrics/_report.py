@@ -43,6 +43,7 @@ _CAVEAT = (
     "  2000 samples) of draws, the true class-wise error in 0 %. Compare the value with its null level."
 )
 _LEGEND = (
+    "range: the bootstrap's percentiles; without a star they may be read as a confidence interval.\n"
     "null level: median and {level:g} % quantile of the error that these probabilities would show\n"
     "  if they were perfectly calibrated. debiased: the squared l2 error minus its bias."
 )
@@ -137,7 +138,7 @@ class CalibrationReport(Mapping[str, Any]):
 
     def _rows(self) -> list[list[str]]:
         """Return the cells of the table, the header first."""
-        rows = [["", "value", f"{100 * self.confidence_level:g} % interval", "null level", "debiased"]]
+        rows = [["", "value", f"{100 * self.confidence_level:g} % range", "null level", "debiased"]]
         for model, table in self._tables.items():
             if model:
                 rows.append([model, "", "", "", ""])
