@@ -244,6 +244,8 @@ class DatasetLoader:
         Draws the order and seeds the workers; None uses torch's global generator.
     in_order : bool, default=False
         Whether to raise unless every sample comes once, in order, as predictions need it.
+    dtype : torch.dtype, default=None
+        Type of batches of floating-point inputs; None keeps that of the items.
     **kwargs : dict
         Passed to `loader`.
     """
@@ -257,10 +259,12 @@ class DatasetLoader:
         shuffle: bool = False,
         generator: torch.Generator | None = None,
         in_order: bool = False,
+        dtype: torch.dtype | None = None,
         **kwargs: Any,
     ) -> None:
         self.dataset = dataset
         self.in_order = in_order
+        self.dtype = dtype
         if shuffle and not {"sampler", "batch_sampler"} & set(kwargs):
             kwargs["sampler"] = _Order(len(dataset), generator)
         if generator is not None:
@@ -282,7 +286,10 @@ class DatasetLoader:
                     "A Dataset must yield pairs (x, y), y may be a dummy when labels are passed to fit; "
                     f"got a batch of type {type(batch).__name__}."
                 )
-            yield batch[0], self.dataset.targets(index)
+            X = batch[0]
+            if self.dtype is not None and isinstance(X, Tensor) and X.is_floating_point():
+                X = X.to(self.dtype)
+            yield X, self.dataset.targets(index)
         if self.in_order and n_seen < len(self.dataset):
             self._raise_out_of_order()
 

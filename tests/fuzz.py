@@ -168,13 +168,20 @@ def smallest(verdict: Verdict, areas: list[str]) -> Verdict:
 
 
 def print_table(verdicts: list[Verdict]) -> None:
-    print("\n| area | cases | " + " | ".join(OUTCOMES) + " |\n|---|---|" + "---|" * len(OUTCOMES))
+    print(
+        "\n| area | cases | " + " | ".join(OUTCOMES) + " | CPU s |\n|---|---|" + "---|" * (len(OUTCOMES) + 1)
+    )
     for area in [*AREAS, "all"]:
-        counts = Counter(verdict.outcome for verdict in verdicts if area in ("all", verdict.area))
-        if counts.total():
-            print(
-                f"| {area} | {counts.total()} | " + " | ".join(str(counts[name]) for name in OUTCOMES) + " |"
-            )
+        rows = [verdict for verdict in verdicts if area in ("all", verdict.area)]
+        counts = Counter(verdict.outcome for verdict in rows)
+        cells = [
+            area,
+            len(rows),
+            *(counts[name] for name in OUTCOMES),
+            f"{sum(row.seconds for row in rows):.0f}",
+        ]
+        if rows:
+            print("| " + " | ".join(map(str, cells)) + " |")
 
 
 def report(verdicts: list[Verdict], areas: list[str], path: Path | None, shrink: bool) -> int:

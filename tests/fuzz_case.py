@@ -10,6 +10,7 @@ import ast
 import linecache
 import random
 import re
+import time
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -49,6 +50,7 @@ class Verdict(NamedTuple):
     place: str
     message: str
     program: str
+    seconds: float = 0.0
 
     @property
     def group(self) -> str:
@@ -204,6 +206,7 @@ def run_case(
 ) -> Verdict:
     """Run one case to its verdict."""
     case = Case(seed, area, scope, default)
+    start = time.process_time()
     place = message = ""
     try:
         with warnings.catch_warnings():
@@ -221,4 +224,4 @@ def run_case(
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(last.filename).name}:{last.lineno}"
         outcome, message = "broken", f"{type(error).__name__}: {error}"
-    return Verdict(seed, area, outcome, place, message, case.program)
+    return Verdict(seed, area, outcome, place, message, case.program, time.process_time() - start)

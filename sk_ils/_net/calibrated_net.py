@@ -32,6 +32,7 @@ from sk_ils._net.inputs import (
     encode,
     is_dataset,
 )
+from sk_ils._net.module_errors import explain_module_error
 from sk_ils._net.rollback import note_training_step, undone_on_error
 from sk_ils._net.seeding import draw_seed, seeded
 from sk_ils._net.sklearn_net import SklearnNet
@@ -89,6 +90,8 @@ class CalibratedNet(SklearnNet):
             built = copy.deepcopy(module) if not kwargs else type(module)(**kwargs)
         else:
             built = module(**{**self._sizes(module), **kwargs})
+        if not isinstance(built, nn.Module):
+            raise TypeError(f"module must build a torch module; {module!r} gave {type(built).__name__}.")
         self.module_ = built
         return self
 
@@ -102,15 +105,20 @@ class CalibratedNet(SklearnNet):
 
     def _cast_parts(self) -> Self:
         """Give the weights of all parts the type that is asked for."""
-        if self.dtype == "float64":
+        if self._float_type is not None:
             for part in self._torch_parts().values():
-                part.double()
+                part.to(self._float_type)
         return self
 
     def _torch_parts(self) -> dict[str, nn.Module]:
         """Return by name what is trained: `module_`, and what a subclass builds besides it."""
         parts = {name: getattr(self, f"{name}_", None) for name in (*self._modules, *self._criteria)}
         return {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
+
+    @property
+    def _float_type(self) -> torch.dtype | None:
+        """The parameter `dtype` as torch names it."""
+        return DTYPES.get(self.dtype or "")
 
     def _sizes(self, module: Any) -> dict[str, int]:
         """Return the sizes that a module's __init__ asks for by name."""
@@ -147,7 +155,7 @@ class CalibratedNet(SklearnNet):
             return BatchLoader(samples, **kwargs)
         loader = getattr(self, name)
         loader = DataLoader if loader is BatchLoader else loader
-        return DatasetLoader(samples, loader=loader, in_order=not training, **kwargs)
+        return DatasetLoader(samples, loader=loader, dtype=self._float_type, in_order=not training, **kwargs)
 
     def _slices_tensors(self, name: str) -> bool:
         """Return whether a loader slices tensors, and needs no DataLoader for its parameters."""
@@ -579,10 +587,14 @@ class CalibratedNet(SklearnNet):
         return self._infer_on(device, x, **fit_params)
 
     def _infer_on(self, device: torch.device, x: Any, **fit_params: Any) -> Any:
-        if isinstance(x, Tensor):
-            return self.module_(x.to(device, non_blocking=True), **fit_params)
-        moved = to_tensor(x, device=device)
-        return self.module_(**moved, **fit_params) if isinstance(moved, dict) else self.module_(moved)
+        moved = x.to(device, non_blocking=True) if isinstance(x, Tensor) else to_tensor(x, device=device)
+        try:
+            if isinstance(moved, dict):
+                return self.module_(**moved, **fit_params)
+            return self.module_(moved, **fit_params)
+        except Exception as error:
+            explain_module_error(error, self.module_, moved)
+            raise
 
     def forward_iter(self, X: Any, training: bool = False, device: Any = "cpu") -> Iterator[Any]:
         """Yield the module's output batch by batch.

@@ -163,7 +163,13 @@ def check_logits(output: Any, n_classes: int, n_rows: int | None = None) -> Tens
     -------
     Tensor
     """
-    logits: Tensor = output[0] if isinstance(output, tuple) else output
+    logits = output[0] if isinstance(output, tuple) and output else output
+    if not isinstance(logits, Tensor) or not logits.is_floating_point():
+        found = str(logits.dtype) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ValueError(
+            "The module must return a float Tensor of raw logits, or a tuple with it in the first place; it "
+            f"returned {found}. Return the logits alone from its forward."
+        )
     if logits.ndim != 2 or logits.shape[1] != n_classes:
         raise ValueError(
             f"The module must return one logit per class, shape (n, {n_classes}); it returned "

@@ -1,0 +1,99 @@
+"""What a module of the user's that does not suit its data, or fails by itself, ends in."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+# Made here, since drawing weights in a test would move torch's global generator.
+DOUBLE, HALF, WIDE = nn.Linear(6, 3).double(), nn.Linear(6, 3).half(), nn.Linear(9, 3)
+
+
+class Failing(nn.Linear):
+    """Fails with an error of its own."""
+
+    def __init__(self):
+        super().__init__(6, 3)
+
+    def forward(self, X):
+        raise LookupError("no such token")
+
+
+class Returning(nn.Module):
+    """Returns what it was given to return."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.linear = nn.Linear(6, 3)
+        self.make = make
+
+    def forward(self, X):
+        return self.make(self.linear(X))
+
+
+@pytest.mark.parametrize("module", [DOUBLE, HALF], ids=["float64", "float16"])
+def test_dtype_casts_a_module_instance_as_it_casts_the_table(teacher, table, module):
+    given = next(module.parameters()).dtype
+    clf = teacher(module=module).fit(*table)
+    assert next(clf.module_.parameters()).dtype == torch.float32
+    assert next(module.parameters()).dtype == given
+
+
+def test_dtype_casts_the_items_of_a_dataset(teacher, table):
+    X, y = table
+    codes = torch.from_numpy(np.unique(y, return_inverse=True)[1])
+    double = TensorDataset(torch.from_numpy(X), codes)
+    single = TensorDataset(torch.from_numpy(X).float(), codes)
+    expected = teacher().fit(single).predict_proba(single)
+    assert np.array_equal(teacher().fit(double).predict_proba(double), expected)
+
+
+def test_tables_of_another_type_than_the_module_name_both_types_and_the_parameter(teacher, table):
+    X, y = table
+    with pytest.raises(ValueError, match=r"type float64.*type float32: dtype='float32'"):
+        teacher(dtype=None).fit(X, y)
+    with pytest.raises(ValueError, match=r"type int64.*type float32"):
+        teacher(dtype=None).fit((9 * X).astype(np.int64), y)
+
+
+def test_a_module_of_another_width_names_the_batch_and_the_sizes(teacher, student, table):
+    for make in (teacher, student):
+        with pytest.raises(ValueError, match=r"Linear failed on a batch of shape \(32, 6\).*n_features_in"):
+            make(module=WIDE).fit(*table)
+
+
+def test_an_error_of_the_module_itself_comes_through_with_the_batch_noted(teacher, table):
+    with pytest.raises(LookupError, match="no such token") as caught:
+        teacher(module=Failing).fit(*table)
+    assert caught.value.__notes__ == [
+        "Raised by the module Failing on a batch of shape (32, 6) and type float32."
+    ]
+
+
+def test_memory_that_runs_out_in_a_module_stays_such_an_error(teacher, table):
+    def exhaust(logits):
+        raise torch.OutOfMemoryError("out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        teacher(module=Returning, module__make=exhaust).fit(*table)
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (lambda z: {"logits": z}, "dict"),
+        (lambda z: None, "NoneType"),
+        (lambda z: (), "tuple"),
+        (lambda z: z.argmax(dim=1), "int64"),
+        (lambda z: z.detach().numpy(), "ndarray"),
+    ],
+)
+def test_a_module_that_returns_no_tensor_of_logits_says_what_it_returned(teacher, table, make, found):
+    with pytest.raises(ValueError, match=f"float Tensor of raw logits.*returned .*{found}"):
+        teacher(module=Returning, module__make=make).fit(*table)
+
+
+def test_what_builds_no_module_is_refused(teacher, table):
+    with pytest.raises(TypeError, match=r"must build a torch module.*gave int"):
+        teacher(module=lambda n_classes: n_classes).fit(*table)
