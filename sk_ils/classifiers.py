@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sk_ils._net.calibrated_net import CalibratedNet
-from sk_ils._net.fit_data import FitData
+from sk_ils._net.fit_data import FitData, InputSchema
 from sk_ils._net.sklearn_net import refuse_fit_params
 from sk_ils._net.teachers import (
     TeacherOutput,
@@ -90,7 +90,7 @@ class TeacherClassifier(CalibratedNet):
     use_caching : bool or "auto", default="auto"
         Whether skorch's scoring callbacks reuse predictions.
     torch_load_kwargs : dict or None, default=None
-        Passed to ``torch.load`` by `load_params`.
+        Passed to ``torch.load`` by `load_params`, for files that `save_params` has not written.
     **kwargs : dict
         Parameters of parts, such as ``module__hidden_sizes=(64, 64)``.
 
@@ -303,7 +303,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
     use_caching : bool or "auto", default="auto"
         Whether skorch's scoring callbacks reuse predictions.
     torch_load_kwargs : dict or None, default=None
-        Passed to ``torch.load`` by `load_params`.
+        Passed to ``torch.load`` by `load_params`, for files that `save_params` has not written.
     **kwargs : dict
         Parameters of parts, such as ``module__hidden_sizes=(64, 64)``.
 
@@ -429,7 +429,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
     # --- parameters ------------------------------------------------------------------------------
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters; a fitted network changes at the next fit only.
+        """Set parameters, all or none; a fitted network changes at the next fit only.
 
         ``smoothing__epsilon`` and the like also work while `smoothing` is a name: the name is
         replaced by the rule that it stands for.
@@ -667,19 +667,35 @@ class InstanceSmoothedClassifier(CalibratedNet):
         return samples.with_soft(torch.from_numpy(targets.astype(dtype, copy=False)))
 
     def _partial_fit_data(self, data: FitData) -> None:
-        if not self.initialized_:
-            self.smoothing_ = resolve_rule(self.smoothing)
-            self.teacher_, self.teacher_temperature_ = None, 1.0
-        logits = self._partial_fit_teacher(data) if self.smoothing_.needs_teacher else None
+        first = not hasattr(self, "smoothing_")
+        if first:
+            self._begin_without_teacher()
+        logits = self._partial_fit_teacher(data, first=first) if self.smoothing_.needs_teacher else None
         samples = self._with_targets(data.train.samples, logits)
         self.run_training(samples, None, data.seed, epochs=data.epochs)
 
-    def _partial_fit_teacher(self, data: FitData) -> NDArray[np.floating]:
+    def _begin_without_teacher(self) -> None:
+        self.smoothing_ = resolve_rule(self.smoothing)
+        self.teacher_, self.teacher_temperature_ = None, 1.0
+
+    def _adopt(self, schema: InputSchema) -> None:
+        super()._adopt(schema)
+        if not hasattr(self, "smoothing_"):
+            self._begin_without_teacher()
+
+    def trim_for_prediction(self) -> None:
+        """Drop what only training needs, for good, in the teacher too; as in skorch."""
+        super().trim_for_prediction()
+        if isinstance(self.teacher_, CalibratedNet):
+            self.teacher_.trim_for_prediction()
+
+    def _partial_fit_teacher(self, data: FitData, *, first: bool) -> NDArray[np.floating]:
         """Train the teacher on; return its logits of the samples, divided by its temperature."""
         if self.teacher_ is None:
-            if self.initialized_:
+            if not first:
                 raise ValueError(
-                    "partial_fit cannot go on from a fit with teacher_proba: it knows no teacher."
+                    "partial_fit cannot go on without a teacher, which neither a fit with teacher_proba nor "
+                    "load_params gives: call fit, or take a rule that needs no teacher."
                 )
             self.teacher_ = as_teacher(self._unfitted_teacher()).unfitted(data.seed).estimator
         teacher = as_teacher(self.teacher_)

@@ -1,19 +1,27 @@
 """What is fitted stays fitted: refused and interrupted calls, saved parameters, copies, building."""
 
 import copy
+import io
+import json
+import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.naive_bayes import GaussianNB
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, Checkpoint, InputShapeSetter, LoadInitState, TrainEndCheckpoint
+from skorch.exceptions import SkorchAttributeError, SkorchTrainingImpossibleError
 from torch import nn
 
 from sk_ils import TeacherClassifier
 from sk_ils.classifiers import NonFiniteLossError
-from sk_ils.smoothing import ILS2
+from sk_ils.modules import MLP
+from sk_ils.smoothing import ILS2, resolve_rule
+from sk_ils.temperature import log_softmax
 
 KINDS = ["teacher", "student"]
 
@@ -260,3 +268,401 @@ def test_set_params_that_is_refused_changes_nothing(student, table, params, smoo
     with pytest.raises(ValueError, match="Invalid parameter 'nonsense'"):
         clf.set_params(**params)
     assert (repr(clf), clf.optimizer_.param_groups[0]["lr"]) == before
+
+
+# --- files of parameters -------------------------------------------------------------------------------
+
+
+def saved(clf):
+    """Return a file of parameters, open at its beginning."""
+    file = io.BytesIO()
+    clf.save_params(f_params=file)
+    file.seek(0)
+    return file
+
+
+@pytest.mark.parametrize("make", KINDS, indirect=True)
+def test_a_file_of_parameters_gives_a_new_estimator_all_that_prediction_needs(make, table, tmp_path):
+    X, y = table
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    clf = make(max_epochs=20).fit(frame, y)
+    assert clf.temperature_ != 1
+    clf.save_params(f_params=tmp_path / "net", f_optimizer=str(tmp_path / "opt"), f_history=tmp_path / "json")
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        new = make(max_epochs=20)
+        new.load_params(
+            f_params=tmp_path / "net", f_optimizer=str(tmp_path / "opt"), f_history=tmp_path / "json"
+        )
+        assert torch.initial_seed() == 7
+    np.testing.assert_array_equal(new.predict_proba(frame), clf.predict_proba(frame))
+    np.testing.assert_array_equal(new.predict(frame), clf.predict(frame))
+    assert new.classes_.dtype == clf.classes_.dtype
+    assert new.temperature_ == clf.temperature_
+    assert new.n_features_in_ == 6
+    assert list(new.feature_names_in_) == list(frame.columns)
+    assert new.history[:, "train_loss"] == clf.history[:, "train_loss"]
+    with pytest.raises(ValueError, match="feature names"):
+        new.predict(frame[list("fedcba")])
+    again = copy.deepcopy(clf)
+    if hasattr(clf, "smoothing"):
+        for one in (again, new):
+            one.smoothing_ = resolve_rule("uniform")
+    np.testing.assert_array_equal(
+        new.partial_fit(frame, y).predict_proba(frame), again.partial_fit(frame, y).predict_proba(frame)
+    )
+
+
+def test_a_file_of_parameters_is_safetensors_without_a_pickle(teacher, table):
+    clf = teacher(max_epochs=1).fit(*table)
+    data = saved(clf).read()
+    state = safetensors.torch.load(data)
+    assert torch.equal(state["layers.1.weight"], clf.module_.state_dict()["layers.1.weight"])
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    about = json.loads(header["__metadata__"]["sk_ils"])
+    assert about["temperature"] == clf.temperature_
+    assert about["schema"]["classes"]["values"] == ["ant", "bee", "cat"]
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        np.array([-3, 5, 7]),
+        np.array([1, 2, 250], dtype=np.uint8),
+        np.array([0.0, 1.0, 2.0], dtype=np.float32),
+        np.array([False, True]),
+        np.array(["ä", "b", "日"]),
+        np.array(["a", "b", "c"], dtype=object),
+        np.array([2**62, 2**62 + 1, 2**62 + 2]),
+    ],
+    ids=repr,
+)
+def test_labels_of_any_kind_that_json_can_hold_come_back(teacher, table, classes):
+    X, y = table
+    y = classes[np.unique(y, return_inverse=True)[1] % len(classes)]
+    clf = teacher(max_epochs=1).fit(X, y)
+    new = teacher()
+    new.load_params(f_params=saved(clf))
+    assert new.classes_.dtype == clf.classes_.dtype
+    np.testing.assert_array_equal(new.predict(X), clf.predict(X))
+    new.load_params(f_params=saved(clf))
+
+
+def test_labels_that_json_cannot_hold_are_refused(teacher, table, tmp_path):
+    X, y = table
+    clf = teacher(max_epochs=1).fit(X, y)
+    clf.classes_inferred_ = np.array([b"a", b"b", b"c"])
+    with (
+        pytest.warns(UserWarning, match="Could not save"),
+        pytest.raises(TypeError, match=r"b'a' of type \|S1.*joblib or pickle"),
+    ):
+        clf.save_params(f_params=tmp_path / "file")
+    assert not (tmp_path / "file").exists()
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (lambda make, X, y: make(module__hidden_sizes=(3,)), r"another network.*\[16, 6\].*\[3, 6\]"),
+        (lambda make, X, y: make(module__hidden_sizes=(16, 16)), "another network.*Missing key"),
+        (lambda make, X, y: make().fit(X[:, :4], y), "n_features_in is 6 in the file, and 4 here"),
+        (
+            lambda make, X, y: make().fit(X[:, :, None], y),
+            r"sample_shape is \(6,\) in the file, and \(6, 1\)",
+        ),
+        (
+            lambda make, X, y: make().fit(X, y == "ant"),
+            r"'bee', 'cat'\] in the file, and \[False, True\] here",
+        ),
+        (
+            lambda make, X, y: make().fit(X, np.char.upper(y)),
+            r"in the file, and \['ANT', 'BEE', 'CAT'\] here",
+        ),
+        (lambda make, X, y: make().fit(pd.DataFrame(X, columns=list("abcdef")), y), "feature_names_in is"),
+    ],
+)
+@pytest.mark.parametrize("make", KINDS, indirect=True)
+def test_a_file_of_another_network_changes_nothing_and_says_what_differs(make, table, other, message):
+    X, y = table
+    columns = list("uvwxyz") if "names" in message else None
+    file = saved(make(max_epochs=2).fit(pd.DataFrame(X, columns=columns) if columns else X, y))
+    clf = other(make, X, y)
+    before = {name: copy.deepcopy(value) for name, value in vars(clf).items()}
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        clf.load_params(f_params=file)
+    assert set(vars(clf)) == set(before)
+    if "module_" in before:
+        for name, value in clf.module_.state_dict().items():
+            assert torch.equal(value, before["module_"].state_dict()[name])
+        assert clf.temperature_ == before["temperature_"]
+
+
+def test_a_bad_second_file_changes_nothing_either(teacher, table, tmp_path):
+    X, y = table
+    clf = teacher(max_epochs=2).fit(X, y)
+    other = teacher(random_state=1, optimizer=torch.optim.SGD, max_epochs=3).fit(X, y)
+    other.save_params(f_params=tmp_path / "net", f_history=tmp_path / "json")
+    before = everything(clf, X)
+    with pytest.raises(FileNotFoundError):
+        clf.load_params(f_params=tmp_path / "net", f_history=tmp_path / "json", f_optimizer=tmp_path / "none")
+    assert_same(everything(clf, X), before)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b"nonsense that is longer than eight bytes", b"PK\x03\x04"], ids=repr
+)
+def test_what_is_no_file_of_parameters_is_refused(teacher, table, data):
+    X, y = table
+    clf = teacher(max_epochs=1).fit(X, y)
+    before = everything(clf, X)
+    with pytest.raises((ValueError, RuntimeError), match=r"no file of parameters|zip"):
+        clf.load_params(f_params=io.BytesIO(data))
+    assert_same(everything(clf, X), before)
+
+
+def test_weights_of_torch_are_loaded_with_the_warning_that_they_are_not_calibrated(teacher, table, tmp_path):
+    X, y = table
+    clf = teacher(max_epochs=2).fit(X, y)
+    torch.save(clf.module_.state_dict(), tmp_path / "file.pt")
+    safetensors.torch.save_file(clf.module_.state_dict(), tmp_path / "file.safetensors")
+    for name in ("file.pt", "file.safetensors"):
+        other = teacher(max_epochs=1, random_state=1).fit(X, y)
+        with pytest.warns(UserWarning, match="no temperature: temperature_ is 1"):
+            other.load_params(f_params=tmp_path / name)
+        np.testing.assert_array_equal(
+            other.decision_function(X), log_softmax(clf.forward(torch.tensor(X).float()).numpy())
+        )
+        with pytest.raises(ValueError, match=r"does not tell the classes and sizes.*Call fit first, or init"):
+            teacher().load_params(f_params=tmp_path / name)
+
+
+def test_tied_weights_and_compiled_names_are_saved(teacher, table):
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(6, 6, bias=False)
+            self.second = nn.Linear(6, 6, bias=False)
+            self.second.weight = self.first.weight
+            self.out = nn.Linear(6, 3)
+
+        def forward(self, X):
+            return self.out(self.second(self.first(X).relu()))
+
+    X, y = table
+    clf = teacher(module=Tied, max_epochs=2).fit(X, y)
+    new = teacher(module=Tied)
+    new.load_params(f_params=saved(clf))
+    np.testing.assert_array_equal(new.predict_proba(X), clf.predict_proba(X))
+
+
+def test_an_estimator_without_a_network_has_nothing_to_save(teacher, tmp_path):
+    with (
+        pytest.warns(UserWarning, match="Could not save"),
+        pytest.raises(NotFittedError, match="Call fit or initialize before save_params"),
+    ):
+        teacher().save_params(f_params=tmp_path / "file")
+
+
+# --- the temperature in callbacks ----------------------------------------------------------------------
+
+
+class Notes(Callback):
+    """Notes the temperature, and keeps a copy, at the end of each epoch and of the training."""
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def __deepcopy__(self, memo):
+        return Notes([])
+
+    def on_epoch_end(self, net, **kwargs):
+        self.seen.append((net.temperature_, pickle.loads(pickle.dumps(net))))
+
+    def on_train_end(self, net, **kwargs):
+        self.on_epoch_end(net)
+
+
+def test_callbacks_train_at_temperature_one_and_see_the_fitted_one_in_the_end(teacher, table):
+    X, y = table
+    clf = teacher(warm_start=True, callbacks=[Notes([])], max_epochs=4)
+    for _ in range(2):  # a warm start, too
+        clf.fit(X, y)
+        *during, last = clf.callbacks[0].seen
+        assert [temperature for temperature, _ in during] == [1.0] * 4
+        assert last[0] == clf.temperature_ != 1
+        clf.callbacks[0].seen.clear()
+    np.testing.assert_array_equal(last[1].predict_proba(X), clf.predict_proba(X))
+    assert last[1].device == clf.device
+
+
+def test_a_copy_made_in_training_has_the_temperature_of_its_weights(teacher, table):
+    X, y = table
+    clf = teacher(callbacks=[Notes([])], max_epochs=4, device="auto").fit(X, y)
+    for epoch, (_, inner) in enumerate(clf.callbacks[0].seen[:-1]):
+        alone = teacher(max_epochs=epoch + 1).fit(X, y)
+        if np.argmin(alone.history[:, "valid_loss"]) == epoch:  # the last epoch is the best one
+            assert inner.temperature_ == alone.temperature_
+        assert inner.device == "auto"
+    np.testing.assert_array_equal(teacher(max_epochs=4).fit(X, y).predict_proba(X), clf.predict_proba(X))
+
+
+def test_a_checkpoint_holds_the_temperature_of_its_epoch(student, table, tmp_path):
+    X, y = table
+    checkpoint = Checkpoint(dirname=str(tmp_path), f_pickle="all.pickle", load_best=True)
+    clf = student(callbacks=[checkpoint, TrainEndCheckpoint(dirname=str(tmp_path))], lr=0.05, max_epochs=20)
+    proba = clf.fit(X, y).predict_proba(X)
+    assert clf.temperature_ != 1
+    assert np.argmin(clf.history[:, "valid_loss"]) < 19, "the last epoch is the best one: nothing is tested"
+    for name in ("params.pt", "train_end_params.pt"):
+        new = student()
+        new.load_params(f_params=tmp_path / name)
+        np.testing.assert_array_equal(new.predict_proba(X), proba)
+    new = student()
+    new.load_params(checkpoint=checkpoint)
+    np.testing.assert_array_equal(new.predict_proba(X), proba)
+    assert len(new.history) == np.argmin(clf.history[:, "valid_loss"]) + 1
+    with open(tmp_path / "all.pickle", "rb") as file:
+        np.testing.assert_array_equal(pickle.load(file).predict_proba(X), proba)
+
+
+def test_a_training_goes_on_from_a_checkpoint(teacher, table, tmp_path):
+    X, y = table
+    checkpoint = Checkpoint(dirname=str(tmp_path), monitor=None)
+    clf = teacher(callbacks=[checkpoint, LoadInitState(checkpoint)])
+    assert len(clf.fit(X, y).history) == 5
+    assert len(clone(clf).fit(X, y).history) == 10
+
+
+def test_the_temperature_suits_the_weights_that_a_callback_goes_back_to(teacher, table):
+    class GoBack(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 1:
+                self.state_ = copy.deepcopy(net.module_.state_dict())
+
+        def on_train_end(self, net, **kwargs):
+            net.module_.load_state_dict(self.state_)
+
+    X, y = table
+    clf = teacher(callbacks=[GoBack()], max_epochs=10).fit(X, y)
+    assert clf.temperature_ == teacher(max_epochs=1).fit(X, y).temperature_
+
+
+@pytest.mark.parametrize("params", [{"temperature_scaling": False}, {"train_split": None}], ids=str)
+def test_a_warm_start_that_fits_no_temperature_has_none(teacher, table, params):
+    clf = teacher(warm_start=True).fit(*table)
+    assert clf.temperature_ != 1
+    assert clf.set_params(**params).fit(*table).temperature_ == 1
+
+
+# --- building ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", KINDS, indirect=True)
+@pytest.mark.parametrize("given", ["parameters", "instance"])
+def test_a_network_whose_sizes_are_given_is_built_before_fit(make, table, given):
+    X, y = table
+    with torch.random.fork_rng():
+        module = MLP(6, 3, hidden_sizes=(16,))
+    params = (
+        {"module": module} if given == "instance" else {"module__n_features_in": 6, "module__n_classes": 3}
+    )
+    clf = make(**params).initialize()
+    assert not clf.__sklearn_is_fitted__()
+    with pytest.raises(NotFittedError, match="knows no classes"):
+        clf.predict(X)
+    weights = [parameter.detach().clone() for parameter in clf.module_.parameters()]
+    untouched = copy.deepcopy(clf)
+    assert clf.set_params(max_epochs=0).partial_fit(X, y, classes=np.unique(y)).predict(X).shape == y.shape
+    for parameter, weight in zip(clf.module_.parameters(), weights, strict=True):
+        assert torch.equal(parameter, weight)
+    for one, other in zip(make(**params).initialize().module_.parameters(), weights, strict=True):
+        assert torch.equal(one, other), "the seed decides"
+    np.testing.assert_array_equal(
+        untouched.fit(X, y).predict_proba(X), make(**params).fit(X, y).predict_proba(X)
+    )
+
+
+def test_a_network_whose_sizes_are_not_given_says_how_to_give_them(teacher, table):
+    clf = teacher()
+    before = set(vars(clf))
+    with pytest.raises(ValueError, match=r"module__n_features_in=..., module__n_classes=\.\.\..*call fit"):
+        clf.initialize()
+    with pytest.raises(ValueError, match=r"pass module__n_classes=\.\.\.\."):
+        teacher(module__n_features_in=6).initialize()
+    assert set(vars(clf)) == before
+
+
+class Sized(nn.Module):
+    def __init__(self, input_dim=1):
+        super().__init__()
+        self.layer = nn.Linear(input_dim, 3)
+
+    def forward(self, X):
+        return self.layer(X)
+
+
+@pytest.mark.parametrize("make", KINDS, indirect=True)
+def test_skorchs_input_shape_setter_sets_the_shape(make, table):
+    X, y = table
+    clf = make(module=Sized, callbacks=[InputShapeSetter()], max_epochs=20)
+    for columns in (6, 4):
+        clf.fit(X[:, :columns], y)
+        assert clf.module_.layer.in_features == columns
+        assert clf.history[-1, "train_loss"] < clf.history[0, "train_loss"] - 0.05
+    assert {id(p) for p in clf.module_.parameters()} == {
+        id(p) for p in clf.optimizer_.param_groups[0]["params"]
+    }
+
+
+def test_steps_of_a_fit_cannot_be_called_alone(teacher, table):
+    X, y = table
+    clf = teacher(max_epochs=1).fit(X, y)
+    for call in (
+        lambda: clf.fit_loop(X, y),
+        lambda: clf.run_single_epoch([], training=True, prefix="train", step_fn=clf.train_step),
+    ):
+        with pytest.raises(RuntimeError, match="call partial_fit"):
+            call()
+
+
+def test_a_module_that_is_set_outside_of_initialize_is_refused(teacher, table):
+    with torch.random.fork_rng():
+        part = nn.Linear(2, 2)
+    clf = teacher(max_epochs=1)
+    for _ in range(2):
+        for name in ("module2_", "module2"):
+            with pytest.raises(SkorchAttributeError, match="outside of an initialize method"):
+                setattr(clf, name, part)
+        clf.fit(*table)
+
+    class Unnamed(TeacherClassifier):
+        def initialize_module(self):
+            super().initialize_module()
+            self.second = nn.Linear(2, 2)
+            return self
+
+    with pytest.raises(SkorchAttributeError, match="should end with an underscore"):
+        Unnamed(device="cpu").fit(*table)
+
+
+@pytest.mark.parametrize("make", KINDS, indirect=True)
+def test_what_is_trimmed_for_prediction_predicts_and_cannot_be_trained(make, table):
+    X, y = table
+    callbacks = [Trouble(type(make()))]
+    clf = make(callbacks=callbacks, max_epochs=2).fit(X, y)
+    proba = clf.predict_proba(X)
+    size = len(pickle.dumps(clf))
+    clf.trim_for_prediction()
+    assert len(pickle.dumps(clf)) < size * 0.75
+    for call in (
+        lambda: clf.fit(X, y),
+        lambda: clf.partial_fit(X, y),
+        clf.initialize,
+    ):
+        with pytest.raises(SkorchTrainingImpossibleError, match=r"trimmed for prediction.*Fit a new one"):
+            call()
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(X), proba)
+    assert len(callbacks) == 1, "the user's list"
+    if hasattr(clf, "teacher_"):
+        assert clf.teacher_.optimizer_ is None
+        assert clf.teacher_predict_proba(X).shape == (len(y), 3)

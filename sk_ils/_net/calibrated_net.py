@@ -34,8 +34,8 @@ from sk_ils._net.inputs import (
 )
 from sk_ils._net.module_errors import explain_module_error
 from sk_ils._net.rollback import note_training_step, undone_on_error
-from sk_ils._net.seeding import draw_seed, seeded
-from sk_ils._net.sklearn_net import SklearnNet
+from sk_ils._net.seeding import draw_seed
+from sk_ils._net.stateful_net import StatefulNet
 from sk_ils._net.training import (
     DTYPES,
     BestEpoch,
@@ -59,16 +59,13 @@ _MIN_BLOCK = 32
 _SLICING = set(inspect.signature(BatchLoader).parameters)
 
 
-class CalibratedNet(SklearnNet):
+class CalibratedNet(StatefulNet):
     """Base class; see :class:`sk_ils.TeacherClassifier` for the parameters.
 
     The protocol of a fit, which the search follows, too: `check_parameters`, then inside
     `fit_session` `prepare_fit` and, in subclasses, what turns the data into targets; then
     `run_training`, or `training` around a loop of one's own and `load_result`.
     """
-
-    # Exists while a network is trained.
-    _training_state: TrainingState | None = None
 
     # --- building --------------------------------------------------------------------------------
 
@@ -80,8 +77,6 @@ class CalibratedNet(SklearnNet):
         self
             The estimator.
         """
-        if not hasattr(self, "classes_inferred_"):
-            raise RuntimeError(f"{type(self).__name__} is built by fit, which knows the sizes of the data.")
         kwargs = self.get_params_for("module")
         module = self.module if self.module is not None else MLP
         if isinstance(module, nn.Module):
@@ -89,6 +84,8 @@ class CalibratedNet(SklearnNet):
             # share it.
             built = copy.deepcopy(module) if not kwargs else type(module)(**kwargs)
         else:
+            if not self._knows_classes():
+                _check_sizes(module, kwargs)
             built = module(**{**self._sizes(module), **kwargs})
         if not isinstance(built, nn.Module):
             raise TypeError(f"module must build a torch module; {module!r} gave {type(built).__name__}.")
@@ -122,6 +119,8 @@ class CalibratedNet(SklearnNet):
 
     def _sizes(self, module: Any) -> dict[str, int]:
         """Return the sizes that a module's __init__ asks for by name."""
+        if not self._knows_classes():
+            return {}
         known = {"n_classes": len(self.classes_)}
         shape = self._sample_shape
         if shape:
@@ -163,33 +162,16 @@ class CalibratedNet(SklearnNet):
 
     # --- the protocol of a fit -------------------------------------------------------------------
 
-    @contextmanager
-    def fit_session(self, seed: int) -> Iterator[None]:
-        """Settle the device and seed torch, as every step of a fit needs it.
-
-        Gradients are on inside, whatever the caller's ``torch.no_grad`` or ``inference_mode`` says.
-
-        Parameters
-        ----------
-        seed : int
-            Of torch's generators, which are as they were after the block.
-
-        Yields
-        ------
-        None
-            The block runs inside.
-        """
-        with self._on_device(), seeded(seed, self.device), torch.inference_mode(False), torch.enable_grad():
-            yield
-
     def _fit(self, X: Any, y: Any, *, sample_weight: Any, groups: Any, **metadata: Any) -> Self:
         """Check, split, and train; `metadata` is what a subclass's `prepare_fit` takes besides."""
+        self.check_training_readiness()
         self.check_parameters()
         goes_on = self.warm_start and self.initialized_
         seed = draw_seed(self.random_state)
         # The seed counts from here on, since the checks already draw a Dataset's random
         # augmentation.
         with undone_on_error(self, goes_on=goes_on), self.fit_session(seed):
+            self.temperature_ = 1.0
             data = self.prepare_fit(X, y, sample_weight=sample_weight, groups=groups, seed=seed, **metadata)
             self._fit_data(data, seed)
         return self
@@ -209,13 +191,15 @@ class CalibratedNet(SklearnNet):
         self, X: Any, y: Any, classes: ArrayLike | None, sample_weight: Any, epochs: int | None
     ) -> Self:
         """Train on more samples, without a hold-out, from where the network is."""
+        self.check_training_readiness()
         self.check_parameters()
         check_epochs(epochs)
         goes_on = self.initialized_
         known = self._known_classes(classes)
         seed = draw_seed(self.random_state)
         with undone_on_error(self, goes_on=goes_on), self.fit_session(seed):
-            samples, schema = self._check_samples(X, y, sample_weight, classes=known, reset=not goes_on)
+            first = not self._knows_classes()
+            samples, schema = self._check_samples(X, y, sample_weight, classes=known, reset=first)
             self._schema = schema
             train = Part(samples, X, np.arange(len(samples)))
             self._partial_fit_data(FitData(train, None, schema, seed, epochs=epochs))
@@ -233,7 +217,7 @@ class CalibratedNet(SklearnNet):
 
     def _known_classes(self, classes: ArrayLike | None) -> NDArray[Any]:
         """Return the classes of a partial_fit: those of the first call."""
-        if not self.initialized_:
+        if not self._knows_classes():
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             return check_classes(np.asarray(classes))
@@ -273,7 +257,7 @@ class CalibratedNet(SklearnNet):
         FitData
             The training part and the hold-out.
         """
-        known = self.classes_ if self.initialized_ else None
+        known = self.classes_ if self.initialized_ and self._knows_classes() else None
         samples, self._schema = self._check_samples(X, y, sample_weight, classes=known, reset=True)
         return split_samples(
             samples,
@@ -313,7 +297,7 @@ class CalibratedNet(SklearnNet):
         shape = tuple(tensor.shape[1:])
         if reset:
             self._sample_shape = shape
-        elif shape != self._sample_shape:
+        elif self._sample_shape not in (None, shape):
             raise ValueError(
                 f"X has rows of shape {shape}, but {type(self).__name__} was fitted on rows of shape "
                 f"{self._sample_shape}."
@@ -337,7 +321,6 @@ class CalibratedNet(SklearnNet):
         with self.fit_session(seed):
             if not self.initialized_:
                 self.initialize()
-                self.temperature_ = 1.0
             # A training that goes on has another order than the one before.
             order = torch.Generator().manual_seed(seed + len(self.history))
             state = TrainingState(self._device(), order, self._has_hook("on_grad_computed"))
@@ -346,10 +329,6 @@ class CalibratedNet(SklearnNet):
                 yield state
             finally:
                 del self._training_state
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A callback may pickle a network in the middle of its training.
-        return {name: value for name, value in super().__getstate__().items() if name != "_training_state"}
 
     def run_training(
         self, samples: SampleSet, valid: Part | None, seed: int, *, epochs: int | None = None
@@ -373,12 +352,18 @@ class CalibratedNet(SklearnNet):
             check_monitors(self.callbacks_, has_hold_out=valid is not None)
             y = self.classes_[samples.y_encoded.numpy()]
             train = self._place(samples, "iterator_train", state)
-            held_out = None if valid is None else self._place(valid.samples, "iterator_valid", state)
+            state.held_out = None if valid is None else self._place(valid.samples, "iterator_valid", state)
+            state.may_rebuild = True
             self.notify("on_train_begin", X=train.X, y=y)
-            self.fit_loop(train, held_out, epochs=epochs)
+            state.may_rebuild = False
+            if valid is not None:
+                self.temperature_ = 1.0  # a callback may have loaded one, with the network
+            self.fit_loop(train, state.held_out, epochs=epochs)
+            found = self.temperature_ = self._current_temperature()
             self.notify("on_train_end", X=train.X, y=y)
-            if held_out is not None:
-                self._fit_temperature(held_out)
+            if self._has_hook("on_train_end") and self.temperature_ == found:
+                # The hook may have gone back to other weights, without their temperature.
+                self.temperature_ = self._current_temperature()
 
     def _place(self, samples: SampleSet, loader: str, state: TrainingState) -> SampleSet:
         """Return the samples where their loader takes them: a DataLoader's workers need the CPU."""
@@ -406,14 +391,18 @@ class CalibratedNet(SklearnNet):
                 if result.valid_loss:
                     self.history.record("valid_loss", result.valid_loss[epoch])
             if data.valid is not None:
-                self._fit_temperature(self._place(data.valid.samples, "iterator_valid", state))
+                state.held_out = self._place(data.valid.samples, "iterator_valid", state)
+            self.temperature_ = self._current_temperature()
 
-    def _fit_temperature(self, held_out: SampleSet) -> None:
-        """Find the temperature on held-out samples, if the estimator scales."""
-        if self.temperature_scaling:
-            weight = None if held_out.weight is None else held_out.weight.cpu().numpy()
-            y_encoded = held_out.y_encoded.cpu().numpy()
-            self.temperature_ = fit_temperature(self._logits(held_out), y_encoded, weight)
+    def _current_temperature(self) -> float:
+        state = self._training_state
+        held_out = None if state is None else state.held_out
+        if held_out is None or not self.temperature_scaling:
+            return self.temperature_
+        weight = None if held_out.weight is None else held_out.weight.cpu().numpy()
+        y_encoded = held_out.y_encoded.cpu().numpy()
+        with self.fit_session(0):  # a Dataset's random augmentation must not move the training's numbers
+            return fit_temperature(self._logits(held_out), y_encoded, weight)
 
     # --- the training loop -----------------------------------------------------------------------
 
@@ -425,6 +414,7 @@ class CalibratedNet(SklearnNet):
         The loop of skorch, without its own split.
         """
         self.check_training_readiness()
+        self._check_in_training("fit_loop")
         on_epoch = {
             "dataset_train": LabelledSamples(X, self.classes_),
             "dataset_valid": None if y is None else LabelledSamples(y, self.classes_),
@@ -443,6 +433,13 @@ class CalibratedNet(SklearnNet):
                 break
         best.restore()
         return self
+
+    def _check_in_training(self, method_name: str) -> None:
+        if self._training_state is None:
+            raise RuntimeError(
+                f"{method_name} is a step of fit and partial_fit, and cannot be called alone: call "
+                "partial_fit to train further, with max_epochs=1 for one epoch."
+            )
 
     def _stopped_by_callback(self, on_epoch: dict[str, Any]) -> bool:
         """Tell callbacks that an epoch ended; return whether one, such as EarlyStopping, stops.
@@ -490,6 +487,7 @@ class CalibratedNet(SklearnNet):
         """
         if iterator is None:
             return None
+        self._check_in_training("run_single_epoch")
         self._switch_mode(training)
         is_watched = self._watches_batches()
         rows = self.history[-1]["batches"]
@@ -643,7 +641,7 @@ class CalibratedNet(SklearnNet):
         return logits
 
     def _checked_logits(self, X: Any) -> NDArray[np.floating]:
-        self.check_is_fitted()
+        self._check_can_predict()
         return self._logits(self.get_dataset(self._check_inputs(X, reset=False)))
 
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
@@ -717,6 +715,21 @@ class CalibratedNet(SklearnNet):
         winners = self._checked_logits(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[winners]
         return labels
+
+
+def _check_sizes(module: Any, given: dict[str, Any]) -> None:
+    """Raise if a module's __init__ requires what only data could tell."""
+    parameters = inspect.signature(module).parameters.values()
+    required = [
+        p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    missing = [name for name in required if name not in given]
+    if missing:
+        raise ValueError(
+            f"To build {getattr(module, '__name__', module)} before fit, pass "
+            f"{', '.join(f'module__{name}=...' for name in missing)}. Or call fit, which knows the sizes of "
+            "the data, or load_params with a file of save_params, which holds them."
+        )
 
 
 def _infer_padded(infer: Callable[[Any], Any], batch: Any) -> Any:

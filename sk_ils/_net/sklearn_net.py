@@ -1,9 +1,6 @@
-"""skorch's classifier with scikit-learn's rules for parameters, state and metadata."""
+"""skorch's classifier with scikit-learn's rules for parameters and metadata."""
 
 import inspect
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -15,7 +12,6 @@ from skorch import NeuralNetClassifier
 from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
 from torch import nn
 
-from sk_ils._net.fit_data import InputSchema
 from sk_ils._net.rollback import parameters_undone_on_error
 from sk_ils._sklearn_compat import (
     Interval,
@@ -62,14 +58,14 @@ class SklearnNet(NeuralNetClassifier):
     history_ = None
     initialized_ = False
     virtual_params_: Any = {}  # noqa: RUF012
-    # Of one sample, without the sample axis; None if a Dataset does not tell.
-    _sample_shape: tuple[int, ...] | None = None
 
     # skorch and scikit-learn have no types: this says what users get from what is inherited.
     if TYPE_CHECKING:
         module_: nn.Module
         optimizer_: torch.optim.Optimizer
         _params_to_validate: set[str]
+        callbacks: Any
+        classes_inferred_: NDArray[Any]
         n_features_in_: int
         feature_names_in_: NDArray[Any]
 
@@ -164,18 +160,16 @@ class SklearnNet(NeuralNetClassifier):
         return {**super().get_params(deep=deep), **BaseEstimator.get_params(self, deep=deep)}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # skorch tracks torch parts by this hook; a parameter that is a module instance is none of
-        # them.
-        if name.endswith("_"):
+        # skorch tracks torch parts by this hook, and refuses those that initialize_... has not set.
+        # A parameter that is a module instance is none of them.
+        is_part = isinstance(value, nn.Module | torch.optim.Optimizer)
+        if name.endswith("_") or (is_part and name not in named_parameters(type(self))):
             super().__setattr__(name, value)
         else:
             object.__setattr__(self, name, value)
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, all or none; a fitted network changes at the next fit only.
-
-        An exception are `lr` and `optimizer__...`, which also act on the optimizer that a following
-        `partial_fit` goes on with, as in skorch.
+        """Set parameters, all or none, those of an optimizer also in the one that exists.
 
         Parameters
         ----------
@@ -279,83 +273,6 @@ class SklearnNet(NeuralNetClassifier):
             ("valid_acc", PassthroughScoring(name="valid_acc", lower_is_better=False)),
             ("print_log", QuietPrintLog()),
         ]
-
-    # --- state -----------------------------------------------------------------------------------
-
-    def _reset(self) -> None:
-        """Drop everything that a fit has learned."""
-        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
-            self.__dict__.pop(name)
-        for name in ("_modules", "_criteria", "_optimizers", "_sample_shape"):
-            self.__dict__.pop(name, None)
-
-    @property
-    def _schema(self) -> InputSchema:
-        """What fit has learned of its input."""
-        return InputSchema(
-            self.classes_,
-            getattr(self, "n_features_in_", None),
-            getattr(self, "feature_names_in_", None),
-            self._sample_shape,
-        )
-
-    @_schema.setter
-    def _schema(self, schema: InputSchema) -> None:
-        self.classes_inferred_ = schema.classes
-        self._sample_shape = schema.sample_shape
-        if schema.n_features_in is not None:
-            self.n_features_in_ = schema.n_features_in
-        if schema.feature_names_in is not None:
-            self.feature_names_in_ = schema.feature_names_in
-
-    @contextmanager
-    def _on_device(self) -> Iterator[None]:
-        """Let skorch and callbacks see a device that torch knows while `device` is "auto".
-
-        They read the attribute, so the parameter itself is replaced for as long as the block lasts.
-        """
-        asked = self.device
-        if asked == "auto":
-            self.__dict__["device"] = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            yield
-        finally:
-            self.__dict__["device"] = asked
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        asked = state["device"]
-        if asked == "auto":
-            state = {**state, "device": "cuda" if torch.cuda.is_available() else "cpu"}
-        super().__setstate__(state)
-        if asked == "auto":
-            self.__dict__["device"] = asked
-
-    def save_params(self, *args: Any, **kwargs: Any) -> None:
-        """Save parameters, optimizer or history to files, as in skorch, but warn when that fails.
-
-        skorch's Checkpoint swallows the error of a path that cannot be written.
-
-        Parameters
-        ----------
-        *args, **kwargs
-            See ``skorch.NeuralNet.save_params``. For a whole fitted estimator use pickle or joblib.
-        """
-        try:
-            super().save_params(*args, **kwargs)
-        except Exception as error:
-            warnings.warn(f"Could not save parameters: {type(error).__name__}: {error}", stacklevel=2)
-            raise
-
-    def load_params(self, *args: Any, **kwargs: Any) -> None:
-        """Load parameters, optimizer or history from files, as in skorch.
-
-        Parameters
-        ----------
-        *args, **kwargs
-            See ``skorch.NeuralNet.load_params``.
-        """
-        with self._on_device():
-            super().load_params(*args, **kwargs)
 
 
 def named_parameters(net: type) -> list[str]:

@@ -47,7 +47,7 @@ class NonFiniteLossError(ArithmeticError, ValueError):
         )
 
 
-@dataclass(frozen=True)
+@dataclass
 class TrainingState:
     """What exists while a network is trained, and no longer.
 
@@ -59,11 +59,17 @@ class TrainingState:
         Draws the order of the samples.
     has_gradient_hook : bool
         Whether someone has a hook for ``on_grad_computed``.
+    held_out : SampleSet or None
+        What the temperature is found on.
+    may_rebuild : bool
+        Whether a parameter that changes now builds the network anew.
     """
 
     device: torch.device
     order: torch.Generator
     has_gradient_hook: bool
+    held_out: SampleSet | None = None
+    may_rebuild: bool = False
 
     def place(self, samples: SampleSet, dtype: str | None, *, as_a_whole: bool = True) -> SampleSet:
         """Return the samples with their tensors on the device, if they may and can be there."""
