@@ -288,6 +288,13 @@ def test_warm_start_goes_on_and_a_cold_start_begins_again(teacher, table):
     assert len(teacher().fit(X, y).fit(X, y).history) == 5
 
 
+def test_a_warm_start_takes_no_other_features(teacher, table):
+    X, y = table
+    clf = teacher(warm_start=True).fit(X, y)
+    with pytest.raises(ValueError, match="X has 3 features, but TeacherClassifier is expecting 6"):
+        clf.fit(X[:, :3], y)
+
+
 def test_a_warm_start_keeps_its_classes_where_y_lacks_one(teacher, table):
     X, y = table
     clf = teacher(warm_start=True).fit(X, y)

@@ -258,7 +258,7 @@ class CalibratedNet(StatefulNet):
             The training part and the hold-out.
         """
         known = self.classes_ if self.initialized_ and self._knows_classes() else None
-        samples, self._schema = self._check_samples(X, y, sample_weight, classes=known, reset=True)
+        samples, self._schema = self._check_samples(X, y, sample_weight, classes=known, reset=known is None)
         return split_samples(
             samples,
             X,
