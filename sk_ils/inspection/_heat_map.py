@@ -1,6 +1,6 @@
 """What heat maps share: the values at their axes and the numbers in their cells."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-__all__ = ["label_axis", "score_decimals", "slanted", "value_label", "write_numbers"]
+__all__ = ["label_axis", "slanted", "value_label", "write_numbers"]
 
 _MAX_TICKS = 25
 _MAX_LABEL = 32
@@ -42,29 +42,20 @@ def label_axis(axis: Any, values: Sequence[Any]) -> None:
 
 
 def write_numbers(
-    ax: "Axes", image: "AxesImage", values: NDArray[Any], absent: NDArray[np.bool_], decimals: int
+    ax: "Axes",
+    image: "AxesImage",
+    values: NDArray[Any],
+    absent: NDArray[np.bool_],
+    form: Callable[[float], str],
+    fontsize: float | str,
 ) -> NDArray[Any]:
-    """Write each value into its cell, dark on bright or bright on dark; "nan" for NaN."""
+    """Write each value into its cell, dark on bright or bright on dark."""
     texts = np.full(values.shape, None, dtype=object)
     for (row, column), value in np.ndenumerate(values):
         if absent[row, column]:
             continue
         red, green, blue, _ = image.cmap(image.norm(value)) if np.isfinite(value) else (1, 1, 1, 1)
         bright = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
-        texts[row, column] = ax.text(
-            column,
-            row,
-            f"{value:.{decimals}f}" if np.abs(value) < 1e5 else f"{value:.3g}",
-            ha="center",
-            va="center",
-            color="black" if bright else "white",
-            fontsize="small" if values.shape[1] <= 8 else "xx-small",
-        )
+        style: dict[str, Any] = {"ha": "center", "va": "center", "color": "black" if bright else "white"}
+        texts[row, column] = ax.text(column, row, form(value), fontsize=fontsize, **style)
     return texts
-
-
-def score_decimals(scores: NDArray[Any]) -> int:
-    """Return how many decimals tell the scores apart: three digits of their range, two at least."""
-    finite = scores[np.isfinite(scores)]
-    spread = np.ptp(finite) if finite.size else 0.0
-    return int(np.clip(2 - np.floor(np.log10(spread)), 2, 6)) if spread > 0 else 4

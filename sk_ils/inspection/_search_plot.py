@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sk_ils.inspection._heat_map import label_axis, score_decimals, slanted, value_label, write_numbers
+from sk_ils.inspection._heat_map import label_axis, slanted, value_label, write_numbers
 from sk_ils.inspection._search_cells import SearchCell, axis_values, cell_key
 from sk_ils.inspection._style import (
     BELOW,
@@ -59,11 +59,7 @@ def plot_heat_map(
     label_axis(ax.yaxis, y_values)
     bar = ax.figure.colorbar(image, ax=ax, label=score_label)
     bar.ax.tick_params(labelsize="small")
-    texts = (
-        write_numbers(ax, image, scores, absent, score_decimals(scores))
-        if scores.size <= _MAX_NUMBERS
-        else None
-    )
+    texts = _write_scores(ax, image, scores, absent) if scores.size <= _MAX_NUMBERS else None
     if np.isfinite(scores).any():
         _outline(ax, scores, sign)
     return ax, image, texts
@@ -74,6 +70,26 @@ def _size(x_values: Sequence[Any], y_values: Sequence[Any]) -> tuple[float, floa
     longest = [max(len(value_label(value)) for value in values) for values in (x_values, y_values)]
     width, height = np.clip(0.75 * len(x_values), 2, 11), np.clip(0.55 * len(y_values), 2.8, 9)
     return width + 1.6 + 0.08 * longest[1], height + 0.6 + (0.06 * longest[0] if slanted(x_values) else 0)
+
+
+def _write_scores(
+    ax: "Axes", image: "AxesImage", scores: NDArray[Any], absent: NDArray[np.bool_]
+) -> NDArray[Any]:
+    """Write each score into its cell; "nan" if all candidates failed."""
+    decimals = _decimals(scores)
+
+    def form(score: float) -> str:
+        return f"{score:.{decimals}f}" if np.abs(score) < 1e5 else f"{score:.3g}"
+
+    fontsize = "small" if scores.shape[1] <= 8 else "xx-small"
+    return write_numbers(ax, image, scores, absent, form, fontsize)
+
+
+def _decimals(scores: NDArray[Any]) -> int:
+    """Return how many decimals tell the scores apart: three digits of their range, two at least."""
+    finite = scores[np.isfinite(scores)]
+    spread = np.ptp(finite) if finite.size else 0.0
+    return int(np.clip(2 - np.floor(np.log10(spread)), 2, 6)) if spread > 0 else 4
 
 
 def _outline(ax: "Axes", scores: NDArray[Any], sign: int) -> None:

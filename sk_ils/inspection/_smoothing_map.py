@@ -1,12 +1,13 @@
 """Where a rule puts the mass that it takes from the true class: the mean target of each class."""
 
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sk_ils.inspection._heat_map import label_axis, score_decimals, write_numbers
+from sk_ils.inspection._heat_map import label_axis, write_numbers
 from sk_ils.inspection._style import literal
 from sk_ils.metrics._predictions import Predictions
 
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MeanTargets", "plot_map"]
 
-# More classes than these have no room for numbers.
-_MAX_NUMBERS = 12
+# Sizes of the numbers in points; smaller ones cannot be read. A digit is about 0.6 as wide as it is
+# high, and a number has four characters with some room around.
+_MAX_FONT, _MIN_FONT, _WIDTH = 8.5, 4.5, 0.6 * 4.6
+_TITLE_WIDTH = 30
 
 
 @dataclass(frozen=True)
@@ -82,16 +85,27 @@ def plot_map(
         side = float(np.clip(0.5 * n_classes, 2.5, 9))
         _, ax = plt.subplots(figsize=(side + 2.3, side + 1.4), layout="constrained")
     wrong = np.ma.masked_invalid(np.where(np.eye(n_classes, dtype=bool), np.nan, mean.targets))
-    style = {"cmap": "cividis"} | ({} if "norm" in kwargs else {"vmin": 0}) | kwargs
+    # Nothing may be smoothed at all.
+    limits: dict[str, Any] = {} if "norm" in kwargs else {"vmin": 0, "vmax": wrong.max() or 1}
+    style: dict[str, Any] = {"cmap": "cividis"} | limits | kwargs
     image = ax.imshow(wrong, **style)
     ax.set_facecolor("0.93")
     for axis in (ax.xaxis, ax.yaxis):
         label_axis(axis, mean.classes.tolist())
     ax.set(xlabel="Class", ylabel="True class")
-    ax.set_title(literal(title))
+    # A rule's representation is longer than a small map is wide.
+    ax.set_title(literal(fill(title, _TITLE_WIDTH, break_long_words=False)), fontsize="medium")
     bar = ax.figure.colorbar(image, ax=ax, label="Mean target of a wrong class")
     bar.ax.tick_params(labelsize="small")
-    if n_classes <= _MAX_NUMBERS:
-        decimals = min(score_decimals(wrong.filled(np.nan)), 4)
-        write_numbers(ax, image, mean.targets, np.isnan(mean.targets), decimals)
+    ax.apply_aspect()
+    cell = 72 * ax.get_window_extent().width / ax.figure.dpi / n_classes
+    fontsize = min(_MAX_FONT, cell / _WIDTH)
+    if fontsize >= _MIN_FONT:
+        write_numbers(ax, image, mean.targets, np.isnan(mean.targets), _short, fontsize)
     return ax, image
+
+
+def _short(target: float) -> str:
+    """Return a target in four characters, such as .012, or as 1."""
+    text = f"{target:.3f}"
+    return "1" if text == "1.000" else text.removeprefix("0")
