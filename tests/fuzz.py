@@ -231,11 +231,17 @@ def main() -> int:
     accepted = accepted_errors()
     seeds = list(range(arguments.seed, arguments.seed + arguments.cases))
     start, verdicts = time.monotonic(), []
-    for verdict in run_all(seeds, arguments.areas, arguments.jobs):
-        verdicts.append(with_accepted(verdict, accepted))
-        if time.monotonic() - start > arguments.seconds:
-            break
-    print(f"{len(verdicts)} cases in {time.monotonic() - start:.0f} s", file=sys.stderr)
+    try:
+        for verdict in run_all(seeds, arguments.areas, arguments.jobs):
+            verdicts.append(with_accepted(verdict, accepted))
+            if len(verdicts) % 500 == 0:
+                print(
+                    f"{len(verdicts)} cases in {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True
+                )
+            if time.monotonic() - start > arguments.seconds:
+                break
+    except KeyboardInterrupt:  # report what there is
+        pass
     return report(verdicts, arguments.areas, arguments.report, not arguments.no_shrink)
 
 
