@@ -601,7 +601,7 @@ InstanceSmoothedClassifier(**SMALL, nonsense=1) ;
 calibration.CalibratedClassifierCV(InstanceSmoothedClassifier(**SMALL)) ;
 InstanceSmoothedClassifier(**SMALL, teacher=3) ;
 pipeline.make_pipeline('passthrough', InstanceSmoothedClassifier(**SMALL)) ;
-InstanceSmoothedClassifier().fit(X, y)
+InstanceSmoothedClassifier(**SMALL).fit(X, y)
 """)
 LOGITS = options("""
 X[:, :3] ; X[:, :3].astype(np.float32) ; X[:, :3].tolist() ; np.zeros((N, 3)) ; X[:, :3] * 1e3 ;

@@ -97,3 +97,60 @@ def test_a_module_that_returns_no_tensor_of_logits_says_what_it_returned(teacher
 def test_what_builds_no_module_is_refused(teacher, table):
     with pytest.raises(TypeError, match=r"must build a torch module.*gave int"):
         teacher(module=lambda n_classes: n_classes).fit(*table)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"module__hidden": 3}, r"module=MLP cannot be built from .*hidden=3.*unexpected keyword"),
+        ({"module__hidden_sizes": (-1,)}, r"module=MLP cannot be built from .*hidden_sizes=\(-1,\)"),
+        (
+            {"optimizer__nonsense": 1},
+            r"optimizer=AdamW cannot be built from lr=0.01, nonsense=1.*optimizer__",
+        ),
+        ({"optimizer__weight_decay": -1}, r"optimizer=AdamW cannot be built from .*weight_decay=-1"),
+        ({"optimizer__param_groups": 3}, r"optimizer=AdamW cannot be built from .*param_groups=3"),
+        ({"iterator_train__nonsense": 1}, r"iterator_train=BatchLoader cannot be built from nonsense=1"),
+        (
+            {"iterator_train__num_workers": -1},
+            r"iterator_train=BatchLoader cannot be built from num_workers=-1",
+        ),
+        ({"iterator_train": list}, r"iterator_train=list cannot be built"),
+    ],
+)
+def test_a_part_that_cannot_be_built_is_named_with_what_it_was_given(
+    teacher, student, table, parameters, message
+):
+    for make in (teacher, student):
+        with pytest.raises((TypeError, ValueError), match=message):
+            make(**parameters).fit(*table)
+
+
+def test_an_error_in_the_building_of_a_module_comes_through_with_its_place_noted(teacher, table):
+    def build(n_classes):
+        raise LookupError("no such weights")
+
+    with pytest.raises(LookupError, match="no such weights") as caught:
+        teacher(module=build).fit(*table)
+    assert caught.value.__notes__ == ["Raised while module=build was built."]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("optimizer", "adam"),
+        ("lr", "1e-3"),
+        ("lr", float("nan")),
+        ("iterator_valid", None),
+        ("callbacks", "all"),
+        ("warm_start", "yes"),
+        ("verbose", "a lot"),
+        ("device", 0),
+        ("compile", None),
+        ("use_caching", "yes"),
+        ("torch_load_kwargs", 3),
+    ],
+)
+def test_a_parameter_of_another_type_is_refused_by_its_name(teacher, table, name, value):
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of TeacherClassifier must be"):
+        teacher(**{name: value}).fit(*table)

@@ -32,7 +32,7 @@ from sk_ils._net.inputs import (
     encode,
     is_dataset,
 )
-from sk_ils._net.module_errors import explain_module_error
+from sk_ils._net.module_errors import explain_module_error, explained_building
 from sk_ils._net.rollback import note_training_step, undone_on_error
 from sk_ils._net.seeding import draw_seed
 from sk_ils._net.stateful_net import StatefulNet
@@ -82,14 +82,35 @@ class CalibratedNet(StatefulNet):
         if isinstance(module, nn.Module):
             # A module instance is a parameter: training must not change it, teacher and student not
             # share it.
-            built = copy.deepcopy(module) if not kwargs else type(module)(**kwargs)
+            with explained_building("module", type(module), kwargs):
+                built = copy.deepcopy(module) if not kwargs else type(module)(**kwargs)
         else:
             if not self._knows_classes():
                 _check_sizes(module, kwargs)
-            built = module(**{**self._sizes(module), **kwargs})
+            kwargs = {**self._sizes(module), **kwargs}
+            with explained_building("module", module, kwargs):
+                built = module(**kwargs)
         if not isinstance(built, nn.Module):
             raise TypeError(f"module must build a torch module; {module!r} gave {type(built).__name__}.")
         self.module_ = built
+        return self
+
+    def initialize_optimizer(self, triggered_directly: bool | None = None) -> Self:
+        """Build the optimizer, as in skorch.
+
+        Parameters
+        ----------
+        triggered_directly : bool, default=None
+            Without meaning; skorch has it.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        parameters = {"lr": self.lr, **self.get_params_for("optimizer")}
+        with explained_building("optimizer", self.optimizer, parameters):
+            super().initialize_optimizer(triggered_directly)
         return self
 
     def _initialize_module(self, reason: str | None = None) -> Self:
@@ -150,11 +171,12 @@ class CalibratedNet(StatefulNet):
         kwargs = {"generator": state.order if training and state else torch.Generator(), **kwargs}
         if training:
             kwargs = {"shuffle": True, **kwargs}
-        if isinstance(samples.X, Tensor) and self._slices_tensors(name):
-            return BatchLoader(samples, **kwargs)
         loader = getattr(self, name)
-        loader = DataLoader if loader is BatchLoader else loader
-        return DatasetLoader(samples, loader=loader, dtype=self._float_type, in_order=not training, **kwargs)
+        with explained_building(name, loader, own):
+            if isinstance(samples.X, Tensor) and self._slices_tensors(name):
+                return BatchLoader(samples, **kwargs)
+            kwargs |= {"dtype": self._float_type, "in_order": not training}
+            return DatasetLoader(samples, loader=DataLoader if loader is BatchLoader else loader, **kwargs)
 
     def _slices_tensors(self, name: str) -> bool:
         """Return whether a loader slices tensors, and needs no DataLoader for its parameters."""

@@ -1,13 +1,17 @@
-"""What an error inside of a user's module means."""
+"""What an error means that comes out of a part: a module, an optimizer, a loader."""
 
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import skorch
 import torch
 from torch import Tensor, nn
 
 _TORCH = str(Path(torch.__file__).parent)
+_LIBRARIES = (_TORCH, str(Path(skorch.__file__).parent), str(Path(__file__).parent.parent))
 # Of torch's errors, those that memory is to blame for: whoever can do with less must see them.
 _OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
 
@@ -37,6 +41,45 @@ def explain_module_error(error: Exception, module: nn.Module, X: Any) -> None:
     raise ValueError(
         f"The module {name} failed on a batch of {batch}: {lines[0]}. {_advice(module, X)}"
     ) from error
+
+
+@contextmanager
+def explained_building(name: str, part: Any, parameters: dict[str, Any]) -> Iterator[None]:
+    """Say which part could not be built, from which parameters.
+
+    Parameters
+    ----------
+    name : str
+        The parameter that holds the part, such as "optimizer".
+    part : callable
+    parameters : dict
+        What it is built from.
+
+    Yields
+    ------
+    None
+        The block builds the part. An error of the part's own code gets a note; one about the call
+        or from torch becomes a TypeError or ValueError that names the parameters.
+    """
+    try:
+        yield
+    except Exception as error:
+        called = f"{name}={getattr(part, '__name__', repr(part))}"
+        last = traceback.extract_tb(error.__traceback__)[-1].filename
+        if isinstance(error, _OF_MEMORY) or not last.startswith(_LIBRARIES):
+            error.add_note(f"Raised while {called} was built.")
+            raise
+        given = ", ".join(f"{key}={_short(value)}" for key, value in parameters.items()) or "no parameters"
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"{called} cannot be built from {given}: {error}. Its parameters are set as {name}__..., by the "
+            "names that it gives them."
+        ) from error
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _described(X: Any) -> str:

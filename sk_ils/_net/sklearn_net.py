@@ -83,6 +83,17 @@ class SklearnNet(NeuralNetClassifier):
         "temperature_scaling": ["boolean"],
         "random_state": ["random_state"],
         "dtype": [StrOptions({"float32", "float64"}), None],
+        "optimizer": [callable],
+        "lr": [Interval(Real, 0, None, closed="left"), torch.Tensor],
+        "iterator_train": [callable],
+        "iterator_valid": [callable],
+        "callbacks": [StrOptions({"disable"}), list, None],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "device": [str, torch.device, None],
+        "compile": ["boolean"],
+        "use_caching": [StrOptions({"auto"}), "boolean"],
+        "torch_load_kwargs": [dict, None],
     }
 
     def __init__(
