@@ -18,6 +18,8 @@ from skorch.exceptions import SkorchAttributeError, SkorchTrainingImpossibleErro
 from torch import nn
 
 from sk_ils import TeacherClassifier
+from sk_ils._net.fit_data import InputSchema
+from sk_ils._net.saving import SavedNetwork, read_network, write_network
 from sk_ils.classifiers import NonFiniteLossError
 from sk_ils.modules import MLP
 from sk_ils.smoothing import ILS2, resolve_rule
@@ -409,15 +411,44 @@ def test_a_bad_second_file_changes_nothing_either(teacher, table, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{}", b"nonsense that is longer than eight bytes", b"PK\x03\x04"], ids=repr
+    ("data", "message"),
+    [
+        (b"", "no file of parameters"),
+        (b"{}", "no file of parameters"),
+        (b"nonsense that is longer than eight bytes", "no file of parameters"),
+        (b"PK\x03\x04", "no file of weights"),
+        (pickle.dumps({"a": 1}, protocol=2), "no file of weights"),
+        ("text", "open it in binary mode"),
+    ],
+    ids=repr,
 )
-def test_what_is_no_file_of_parameters_is_refused(teacher, table, data):
+def test_what_is_no_file_of_parameters_is_refused(teacher, table, data, message):
     X, y = table
     clf = teacher(max_epochs=1).fit(X, y)
     before = everything(clf, X)
-    with pytest.raises((ValueError, RuntimeError), match=r"no file of parameters|zip"):
-        clf.load_params(f_params=io.BytesIO(data))
+    with pytest.raises(ValueError, match=message):
+        clf.load_params(f_params=io.StringIO(data) if isinstance(data, str) else io.BytesIO(data))
     assert_same(everything(clf, X), before)
+
+
+@pytest.mark.parametrize("missing", [1, 100, 1000])
+def test_a_file_that_was_cut_off_changes_nothing(teacher, table, missing):
+    X, y = table
+    clf = teacher(max_epochs=1).fit(X, y)
+    before = everything(clf, X)
+    with pytest.raises(ValueError, match="no file of parameters"):
+        clf.load_params(f_params=io.BytesIO(saved(clf).read()[:-missing]))
+    assert_same(everything(clf, X), before)
+
+
+def test_a_header_of_any_length_is_read():
+    """Its first byte may be that of a pickle or of an archive."""
+    for length in range(1, 300):
+        schema = InputSchema(np.array(["a", "b" * length]))
+        file = io.BytesIO()
+        write_network(file, SavedNetwork({"weight": torch.zeros(2)}, schema, 1.5))
+        file.seek(0)
+        assert read_network(file, None).temperature == 1.5
 
 
 def test_weights_of_torch_are_loaded_with_the_warning_that_they_are_not_calibrated(teacher, table, tmp_path):
@@ -658,8 +689,9 @@ def test_what_is_trimmed_for_prediction_predicts_and_cannot_be_trained(make, tab
         lambda: clf.fit(X, y),
         lambda: clf.partial_fit(X, y),
         clf.initialize,
+        lambda: clone(clf).fit(X, y),
     ):
-        with pytest.raises(SkorchTrainingImpossibleError, match=r"trimmed for prediction.*Fit a new one"):
+        with pytest.raises(SkorchTrainingImpossibleError, match=r"trimmed for prediction.*Fit a new"):
             call()
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(X), proba)
     assert len(callbacks) == 1, "the user's list"

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,29 +87,41 @@ def read_network(file: Any, torch_load_kwargs: dict[str, Any] | None) -> SavedNe
     ValueError
         If the file is none of these.
     """
-    data = Path(file).read_bytes() if isinstance(file, str | os.PathLike) else file.read()
-    if data[:2] == b"PK" or data[:1] == b"\x80":  # a zip archive or a pickle: torch's formats
-        kwargs = {"weights_only": True} if torch_load_kwargs is None else torch_load_kwargs
-        state = torch.load(io.BytesIO(data), map_location="cpu", **kwargs)
-        if not isinstance(state, dict):
-            raise ValueError(
-                f"{file} holds a {type(state).__name__}, but expected is a module's state_dict()."
-            )
-        return SavedNetwork(state)
+    is_path = isinstance(file, str | os.PathLike)
+    data, name = (Path(file).read_bytes(), str(file)) if is_path else (file.read(), "The file")
+    if not isinstance(data, bytes):
+        raise ValueError(f"{name} is a text file: open it in binary mode.")
+    if data[8:9] != b"{" and data[:1] in (b"P", b"\x80"):  # a zip archive or a pickle: torch's formats
+        return SavedNetwork(_state_of_torch(data, name, torch_load_kwargs))
     try:
         state = safetensors.torch.load(data)
     except (SafetensorError, ValueError) as error:
         raise ValueError(
-            f"{file} is no file of parameters, as save_params writes it ({error}); a file object must be "
-            "opened in binary mode and stand at its beginning."
+            f"{name} is no file of parameters, as save_params writes it ({error}); a file object must stand "
+            "at its beginning."
         ) from error
-    about = json.loads(_metadata(data).get(_KEY, "null"))
-    if about is None:
+    metadata = _metadata(data)
+    if _KEY not in metadata:
         return SavedNetwork(state)
+    about = json.loads(metadata[_KEY])
     if about["version"] > _VERSION:
-        raise ValueError(f"{file} was written by a newer version of sk_ils: update sk_ils.")
+        raise ValueError(f"{name} was written by a newer version of sk_ils: update sk_ils.")
     schema = None if about["schema"] is None else _schema_from_json(about["schema"])
     return SavedNetwork(state, schema, about["temperature"])
+
+
+def _state_of_torch(data: bytes, name: str, torch_load_kwargs: dict[str, Any] | None) -> dict[str, Tensor]:
+    kwargs = {"weights_only": True} if torch_load_kwargs is None else torch_load_kwargs
+    try:
+        state = torch.load(io.BytesIO(data), map_location="cpu", **kwargs)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(
+            f"{name} is no file of weights, as torch.save(module.state_dict()) writes it. If it holds other "
+            'objects, and you trust it, torch_load_kwargs={"weights_only": False} reads it.'
+        ) from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{name} holds a {type(state).__name__}, but expected is a module's state_dict().")
+    return state
 
 
 def _metadata(data: bytes) -> dict[str, str]:

@@ -146,14 +146,12 @@ class StatefulNet(SklearnNet):
             self.__dict__.pop(name, None)
 
     def check_training_readiness(self) -> None:
-        """Raise after `trim_for_prediction`."""
-        try:
-            super().check_training_readiness()
-        except SkorchTrainingImpossibleError:
+        """Raise after `trim_for_prediction`, also in a clone, which lacks parameters then."""
+        if getattr(self, "_trimmed_for_prediction", False) or self.iterator_train is None:
             raise SkorchTrainingImpossibleError(
-                f"This {type(self).__name__} was trimmed for prediction, and can only predict. Fit a new "
-                "one, or trim a copy.deepcopy."
-            ) from None
+                "The net's attributes were trimmed for prediction, thus it cannot be used for training "
+                f"anymore. Fit a new {type(self).__name__}, or trim a copy.deepcopy."
+            )
 
     def trim_for_prediction(self) -> None:
         """Drop what only training needs, for good: optimizer, history, callbacks; as in skorch."""
