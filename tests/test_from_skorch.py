@@ -10,7 +10,16 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 from sklearn.base import clone
-from skorch.callbacks import Callback, EarlyStopping, EpochScoring, LRScheduler
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    InputShapeSetter,
+    LoadInitState,
+    LRScheduler,
+    TrainEndCheckpoint,
+)
 from skorch.dataset import ValidSplit
 from skorch.helper import predefined_split
 from torch import nn
@@ -231,6 +240,38 @@ def test_saving(net, table, tmp_path):
     assert_array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(table[0]), expected)
 
 
+def test_checkpoints(net, table, tmp_path):
+    checkpoint = Checkpoint(dirname=str(tmp_path))
+    net(callbacks=[checkpoint, TrainEndCheckpoint(dirname=str(tmp_path))]).fit(*table)
+    assert {"params.pt", "train_end_params.pt", "history.json"} <= {path.name for path in tmp_path.iterdir()}
+    again = net(callbacks=[LoadInitState(checkpoint)]).fit(*table)
+    assert len(again.history) > len(net().fit(*table).history)
+
+
+def test_input_shapes(net, table):
+    class Wide(nn.Linear):
+        def __init__(self, input_dim=1):
+            super().__init__(input_dim, 3)
+
+    clf = net(module=Wide, callbacks=[InputShapeSetter()]).fit(*table)
+    assert clf.module_.in_features == table[0].shape[1]
+
+
+def test_initialize(net, table):
+    clf = net(module=nn.Linear, module__in_features=6, module__out_features=3).initialize()
+    weight = clf.module_.weight.detach().clone()
+    clf.set_params(max_epochs=0).partial_fit(*table, classes=np.unique(table[1]))
+    assert torch.equal(clf.module_.weight, weight)
+
+
+def test_trimming(net, table):
+    clf = net().fit(*table)
+    expected = clf.predict_proba(table[0])
+    clf.trim_for_prediction()
+    assert clf.optimizer_ is None
+    assert_array_equal(clf.predict_proba(table[0]), expected)
+
+
 # --- different on purpose -------------------------------------------------------------------------
 
 
@@ -409,6 +450,30 @@ def test_failures(net, table, error):
     with pytest.raises(error):
         clf.fit(*table)
     assert not hasattr(clf, "module_")
+    clf = net().fit(*table)
+    expected = clf.predict_proba(table[0])
+    clf.callbacks_.append(("failing", Failing()))
+    with pytest.raises(error):
+        clf.partial_fit(*table)
+    assert_array_equal(clf.predict_proba(table[0]), expected)
+
+
+def test_parameter_files(net, table, tmp_path):
+    clf = net().fit(*table)
+    clf.save_params(f_params=tmp_path / "ours.pt")
+    new = net()
+    new.load_params(f_params=tmp_path / "ours.pt")
+    assert_array_equal(new.predict_proba(table[0]), clf.predict_proba(table[0]))
+    torch.save(clf.module_.state_dict(), tmp_path / "skorchs.pt")
+    with pytest.warns(UserWarning, match="no temperature"):
+        new.load_params(f_params=tmp_path / "skorchs.pt")
+    assert new.temperature_ == 1
+
+
+def test_steps_alone(net, table):
+    clf = net().fit(*table)
+    with pytest.raises(RuntimeError, match="call partial_fit"):
+        clf.fit_loop(*table)
 
 
 def test_not_a_number(net, table):
