@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils.metadata_routing import UNUSED
 from skorch import NeuralNetClassifier
 from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
 from torch import nn
@@ -72,8 +73,8 @@ class SklearnNet(NeuralNetClassifier):
         def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
             """Return the accuracy."""
 
-    # skorch marks this one as unused, which hides it from metadata routing.
-    __metadata_request__partial_fit: ClassVar = {"classes": None}
+    # skorch hides classes from metadata routing; epochs are no metadata.
+    __metadata_request__partial_fit: ClassVar = {"classes": None, "epochs": UNUSED}
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
