@@ -78,6 +78,15 @@ def test_data_that_do_not_fit_go_over_batch_by_batch(student, table, monkeypatch
     np.testing.assert_allclose(streamed, resident, atol=1e-6)
 
 
+@pytest.mark.parametrize("parameters", [{"num_workers": 1}, {"pin_memory": True}], ids=["workers", "pinned"])
+def test_arrays_take_parameters_of_a_data_loader(student, table, parameters):
+    X, y = table
+    named = {f"iterator_train__{name}": value for name, value in parameters.items()}
+    loaded = student(device="cuda", **named).fit(X, y, sample_weight=np.ones(len(y)))
+    plain = student(device="cuda").fit(X, y)
+    np.testing.assert_allclose(loaded.predict_proba(X), plain.predict_proba(X), atol=1e-4)
+
+
 def test_cuda_tensors_and_datasets_go_in(student, table):
     X, y = table
     codes = np.unique(y, return_inverse=True)[1]
