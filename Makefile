@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Python compiles what it imports; pip would compile all of torch, which takes a minute.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
-.PHONY: demo test lint types contracts unit test-benchmarks mutation fuzz fuzz-quick clean
+.PHONY: demo test lint types contracts unit test-benchmarks skorch-suite mutation fuzz fuzz-quick clean
 
 demo: $(VENV)/installed-plots
 	$(BIN)/python examples/demo_digits.py
@@ -27,6 +27,10 @@ contracts: $(VENV)/installed-dev
 
 unit: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# skorch's own tests on our class; no part of `make test`.
+skorch-suite: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python tests/skorch_suite.py
 
 # Takes half an hour or more, and is no part of `make test`.
 mutation: $(VENV)/installed-dev

@@ -11,7 +11,7 @@ from sklearn.datasets import make_classification
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
 
 # Scripts: pytest would look for doctests in them.
-collect_ignore = ["mutants.py", "mutation.py"]
+collect_ignore = ["mutants.py", "mutation.py", "skorch_suite.py"]
 collect_ignore_glob = ["fuzz*.py"]
 
 NAMES = np.array(["ant", "bee", "cat"])

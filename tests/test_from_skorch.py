@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_matrix
 from scipy.special import softmax
 from sklearn.base import clone
 from skorch.callbacks import (
@@ -298,6 +299,31 @@ def test_labels(net, table):
     clf = net().fit(*table)
     assert clf.classes_.tolist() == ["ant", "bee", "cat"]
     assert set(clf.predict(table[0])) <= set(clf.classes_)
+
+
+def test_dense_input(net, table):
+    X, y = table
+    for refused in ({"X": X}, csr_matrix(X)):
+        with pytest.raises((TypeError, ValueError)):
+            net().fit(refused, y)
+
+
+def test_no_hold_out(net, table):
+    X, y = table
+    assert "valid_loss" not in net(train_split=None).fit(X, y).history[0]
+    with pytest.warns(UserWarning, match="Only 4 of 20 rows would be held out"):
+        assert "valid_loss" not in net().fit(X[:20], y[:20]).history[0]
+    with pytest.raises(ValueError, match="train_split"):
+        net(train_split=False).fit(X, y)
+
+
+def test_classes_of_partial_fit(net, table):
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        net().partial_fit(*table)
+    clf = (
+        net(module__n_outputs=4).partial_fit(*table, classes=["ant", "bee", "cat", "dog"]).partial_fit(*table)
+    )
+    assert clf.predict_proba(table[0]).shape == (240, 4)
 
 
 def test_dtype(net, table):
