@@ -191,7 +191,8 @@ class BetaSmoothedClassifier(TeacherClassifier):
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Start the average at the network's initial weights."""
         super().on_train_begin(net, X=X, y=y, **kwargs)
-        self._average = AveragedModel(self.module_, multi_avg_fn=self._move)
+        # Not by setattr: skorch would take it for a module to train and to save.
+        vars(self)["_average"] = AveragedModel(self.module_, multi_avg_fn=self._move)
 
     def on_train_end(self, net, X=None, y=None, **kwargs):
         """Drop the average: it takes no part in prediction."""
