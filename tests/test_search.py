@@ -3,6 +3,7 @@
 import ast
 import gc
 import os
+import time
 import warnings
 import weakref
 from pathlib import Path
@@ -193,6 +194,12 @@ def test_split_scores_equal_those_of_grid_search_in_a_pipeline(rows, student):
     grid = [{f"net__{name}": values for name, values in part.items()} for part in GRID]
     ours = assert_like_grid_search(pipeline, grid, X, y, net__sample_weight=weight)
     assert isinstance(ours.best_estimator_, Pipeline)
+
+    def steps(estimator, X, y):
+        assert list(estimator.named_steps) == ["scale", "net"]
+        return 0.0
+
+    SmoothingSearchCV(pipeline, grid, cv=2, scoring=steps, refit=False, error_score="raise").fit(X, y)
     # Without the step's name it goes to the classifier, too, and weighs the score.
     plain = SmoothingSearchCV(pipeline, grid, cv=2, scoring="neg_log_loss").fit(X, y, sample_weight=weight)
     np.testing.assert_array_equal(plain.predict_proba(X), ours.predict_proba(X))
@@ -534,18 +541,22 @@ def test_search_parameters_are_checked(table, student, parameters):
 
 
 def test_results_have_the_keys_of_grid_search(table, student):
+    start = time.perf_counter()
     searches = [
         kind(student(), SMALL, cv=3, scoring="neg_log_loss", return_train_score=True).fit(*table)
         for kind in (SmoothingSearchCV, GridSearchCV)
     ]
+    seconds = time.perf_counter() - start
     ours, theirs = (search.cv_results_ for search in searches)
     assert set(ours) == set(theirs)
     for name in ("rank_test_score", "mean_test_score", "std_test_score", "mean_train_score"):
         np.testing.assert_allclose(ours[name], theirs[name], atol=1e-4)
     assert searches[0].best_params_ == searches[1].best_params_
     assert searches[0].best_score_ == ours["mean_test_score"][searches[0].best_index_]
-    assert (ours["mean_fit_time"] > 0).all()
     assert len(set(ours["mean_fit_time"])) == 1  # the stack's, shared out
+    for name in ("mean_fit_time", "mean_score_time"):  # of one candidate: less than of all together
+        assert (ours[name] > 0).all()
+        assert (ours[name] < seconds).all()
 
 
 def test_default_grid_asks_which_rule_and_how_much(table, student):
