@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sk_ils._net.calibrated_net import CalibratedNet
 from sk_ils._net.fit_data import FitData, InputSchema
+from sk_ils._net.inputs import to_tensor
 from sk_ils._net.sklearn_net import refuse_fit_params
 from sk_ils._net.teachers import (
     TeacherOutput,
@@ -142,7 +143,8 @@ class TeacherClassifier(CalibratedNet):
             Arrays have the shape (n_samples, n_features) or (n_samples, ...); a Dataset yields
             ``(x, y)``.
         y : array-like of shape (n_samples,), default=None
-            Labels of any kind. None for a Dataset: its ``targets``, else the y of one pass over it.
+            Labels of any kind. None for a Dataset: the y of its items, or its
+            ``targets`` if they agree with the items that are looked at.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, which count in the training loss, the validation loss and the
             temperature.
@@ -484,7 +486,8 @@ class InstanceSmoothedClassifier(CalibratedNet):
             Arrays have the shape (n_samples, n_features) or (n_samples, ...); a Dataset yields
             ``(x, y)``.
         y : array-like of shape (n_samples,), default=None
-            Labels of any kind. None for a Dataset: its ``targets``, else the y of one pass over it.
+            Labels of any kind. None for a Dataset: the y of its items, or its
+            ``targets`` if they agree with the items that are looked at.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, which count in the training loss, the validation loss and the
             temperature, of the teacher too if it takes weights.
@@ -664,7 +667,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         targets = _checked_targets(targets, shape, self.smoothing_)
         if (targets[np.arange(len(y_encoded)), y_encoded] == 1).all():
             return samples
-        return samples.with_soft(torch.from_numpy(targets.astype(dtype, copy=False)))
+        return samples.with_soft(to_tensor(targets.astype(dtype, copy=False)))
 
     def _partial_fit_data(self, data: FitData) -> None:
         first = not hasattr(self, "smoothing_")

@@ -1,15 +1,21 @@
 """What goes in: kinds of X, y and metadata that work, and clear errors for those that do not."""
 
+from enum import Enum
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_score
+from skorch.helper import SliceDataset, SliceDict, predefined_split
 from torch import nn
 from torch.utils.data import Dataset, TensorDataset
 
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
+from sk_ils._net.inputs import dataset_labels
 from sk_ils._sklearn_compat import InvalidParameterError
 from sk_ils.classifiers import NonFiniteLossError
 from sk_ils.smoothing import ILS1
@@ -29,11 +35,36 @@ class Pairs(Dataset):
 
 
 class WithTargets(Pairs):
-    """A Dataset in torchvision's manner: labels of all rows in `targets`, items with a wrong dummy."""
+    """A Dataset in torchvision's manner: labels of all rows in `targets`, read items are counted."""
 
-    def __init__(self, X, y):
-        super().__init__(X, np.zeros(len(y), dtype=int))
+    def __init__(self, X, y, target_transform=None):
+        super().__init__(X, y)
         self.targets = y
+        self.target_transform = target_transform
+        self.read = 0
+
+    def __getitem__(self, index):
+        self.read += 1
+        x, y = super().__getitem__(index)
+        return x, y if self.target_transform is None else self.target_transform(y)
+
+
+class Relabelled(Dataset):
+    """A wrapper that changes items and passes everything else on, `targets` too."""
+
+    def __init__(self, inner, index=None, relabel=lambda y: y):
+        self.inner, self.relabel = inner, relabel
+        self.index = range(len(inner)) if index is None else index
+
+    def __len__(self):
+        return len(self.index)
+
+    def __getitem__(self, number):
+        x, y = self.inner[self.index[number]]
+        return x, self.relabel(y)
+
+    def __getattr__(self, name):
+        return getattr(self.__dict__["inner"], name)
 
 
 class SmallConvNet(nn.Module):
@@ -174,6 +205,67 @@ def test_a_tensor_dataset_brings_its_own_labels(student, table):
     np.testing.assert_array_equal(clf.classes_, [0, 1, 2])
 
 
+def test_labels_of_a_dataset_are_those_of_its_items(teacher, table):
+    X, y = table
+    insects = {"ant": "insect", "bee": "insect", "cat": "cat"}
+    whole = WithTargets(X, y)
+    halves = [torch.utils.data.Subset(whole, range(start, start + 120)) for start in (0, 120)]
+    for dataset, labels in [
+        (WithTargets(X, y, target_transform=insects.get), [insects[name] for name in y]),
+        (halves[1], y[120:]),
+        (torch.utils.data.ConcatDataset(halves[::-1]), np.roll(y, 120)),
+        (TensorDataset(torch.as_tensor(X).float(), torch.arange(len(y)) % 2), np.arange(len(y)) % 2),
+    ]:
+        clf = teacher(max_epochs=1).fit(dataset)
+        np.testing.assert_array_equal(clf.classes_, np.unique(labels))
+        given = teacher(max_epochs=1).fit(dataset, np.asarray(labels))
+        np.testing.assert_array_equal(clf.predict_proba(dataset), given.predict_proba(dataset))
+
+
+@pytest.mark.parametrize(
+    ("wrap", "message"),
+    [
+        (
+            lambda d: Relabelled(d, relabel={"ant": "bee", "bee": "bee", "cat": "cat"}.get),
+            "targets.*is 'ant'",
+        ),
+        (lambda d: Relabelled(d, index=range(60)), "60 items, but 240 targets"),
+        (lambda d: Relabelled(d, index=range(239, -1, -1)), "contradicts itself: item"),
+    ],
+    ids=["relabelled", "filtered", "turned"],
+)
+def test_targets_that_contradict_the_items_are_refused(student, table, wrap, message):
+    X, y = table
+    dataset = wrap(WithTargets(X, y))
+    assert_refused(student(), message, X=dataset)
+    y_of_items = np.array([label for _, label in (dataset[index] for index in range(len(dataset)))])
+    assert set(student(max_epochs=1).fit(dataset, y_of_items).classes_) == set(y_of_items)
+
+
+def test_of_a_large_dataset_with_targets_few_items_are_read_and_one_of_each_class(teacher):
+    y = np.zeros(20_001, dtype=int)
+    y[10_007] = 1  # between the items that are read anyway
+    dataset = WithTargets(np.zeros((len(y), 1)), torch.as_tensor(y))
+    np.testing.assert_array_equal(dataset_labels(dataset), y)
+    assert dataset.read <= 1002
+    with pytest.raises(ValueError, match=r"item 10007 has the label 0, but targets\[10007\] is 1"):
+        dataset_labels(Relabelled(dataset, relabel=lambda y: 0 * y))
+
+
+def test_a_hold_out_of_a_users_own_dataset_has_the_labels_of_its_items(teacher, table):
+    X, y = table
+
+    class Own(Pairs):
+        def __init__(self, X, y):
+            super().__init__(X, y)
+            self.X, self.y = X, np.roll(y, 1)
+
+    valid = predefined_split(Own(X[:60], y[:60]))
+    plain = predefined_split(Pairs(X[:60], y[:60]))
+    one, other = (teacher(train_split=split).fit(X[60:], y[60:]) for split in (valid, plain))
+    assert one.history[:, "valid_loss"] == other.history[:, "valid_loss"]
+
+
 def test_a_users_collate_function_sees_his_items_only(student, table):
     X, y = table
     seen = []
@@ -235,7 +327,40 @@ BAD = {
     "zero weights": (lambda X, y: {"X": X, "y": y, "sample_weight": np.zeros(len(y))}, "zero"),
     "short groups": (lambda X, y: {"X": X, "y": y, "groups": [1]}, "groups has 1 values"),
     "empty Dataset": (lambda X, y: {"X": Pairs(X[:0], y[:0])}, "at least one item"),
+    "one-hot y": (
+        lambda X, y: {"X": X, "y": np.eye(3)[np.unique(y, return_inverse=True)[1]]},
+        r"argmax\(axis=1",
+    ),
+    "one-hot y of a Dataset": (lambda X, y: {"X": Pairs(X, torch.eye(3)[np.arange(len(y)) % 3])}, "argmax"),
+    "labels of an Enum": (
+        lambda X, y: {"X": X, "y": [Size(1 + "abc".index(name[0])) for name in y]},
+        "type Size.*names or values",
+    ),
+    "None in groups": (lambda X, y: {"X": X, "y": y, "groups": [None, *y[1:]]}, "groups contains NaN, None"),
+    "mixed groups": (
+        lambda X, y: {"X": X, "y": y, "groups": np.array([1, *y[1:]], dtype=object)},
+        "groups mixes types",
+    ),
     "Dataset of x only": (lambda X, y: {"X": list_dataset(X), "y": y}, "pairs"),
+}
+TABLE = pd.DataFrame({"age": [1.0, 2.0], "city": ["a", "b"], "day": pd.to_datetime(["2020-01-01"] * 2)})
+NO_TABLE = {
+    "dict": (lambda X: {"ids": X, "mask": X}, r"keys \['ids', 'mask'\].*Dataset whose items"),
+    "SliceDict": (lambda X: SliceDict(ids=X), "SliceDict with the keys.*Dataset whose items"),
+    "list of dicts": (lambda X: [{"a": 1.0} for _ in X], "DictVectorizer"),
+    "DataLoader": (lambda X: torch.utils.data.DataLoader(X), "pass its Dataset, and batch_size"),
+    "sparse": (csr_matrix, r"sparse.*OneHotEncoder\(sparse_output=False\)"),
+    "list of pairs": (lambda X: [(torch.as_tensor(x), 0) for x in X], "SmoothingSearchCV.*SliceDataset"),
+    "frame": (
+        lambda X: TABLE.loc[np.arange(len(X)) % 2],
+        r"'city' \(\w+\), 'day' \(datetime.*TableVectorizer",
+    ),
+    "category": (
+        lambda X: TABLE[["city"]].astype("category").loc[np.arange(len(X)) % 2],
+        r"'city' \(category\)",
+    ),
+    "strings": (lambda X: np.where(X > 0, "low", "high")[:, :2], r"0 \(<U4\), 1 \(<U4\).*OrdinalEncoder"),
+    "list of strings": (lambda X: [[1.0, "low"] for _ in X], r"1 \(object\)"),
 }
 TEACHER_PROBA = {
     "NaN": (lambda P: np.where(P > 2, P, np.nan), "NaN"),
@@ -245,6 +370,9 @@ TEACHER_PROBA = {
     "sums of 2": (lambda P: 2 * P, "probabilities"),
     "strings": (lambda P: P.astype(str), "numbers"),
 }
+
+
+Size = Enum("Size", ["small", "middle", "large"])
 
 
 def list_dataset(X):
@@ -291,6 +419,49 @@ class EpochCounter:
 def test_bad_input_is_refused_before_training(student, table, case):
     change, message = BAD[case]
     assert_refused(student(), message, **change(*table))
+
+
+@pytest.mark.parametrize("case", NO_TABLE)
+def test_what_is_no_table_of_numbers_is_refused_with_the_way_out(student, table, case):
+    X, y = table
+    change, message = NO_TABLE[case]
+    with pytest.raises((TypeError, ValueError), match=message):
+        student().fit(change(X), y)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda a: torch.as_tensor(a).requires_grad_(),
+        lambda a: torch.as_tensor(a).to_sparse(),
+        lambda a: np.lib.stride_tricks.as_strided(a, writeable=False),
+        lambda a: a[::-1][::-1].astype(">f8"),
+    ],
+    ids=["with gradient", "sparse tensor", "read-only", "big-endian"],
+)
+def test_arrays_in_any_state_give_the_same_network(student, table, convert):
+    X, y = table
+    weight, proba = np.linspace(0.5, 1.5, len(y)), np.tile([0.2, 0.3, 0.5], (len(y), 1))
+    plain = student().fit(X, y, sample_weight=weight, teacher_proba=proba)
+    clf = student().fit(convert(X), y, sample_weight=convert(weight), teacher_proba=convert(proba))
+    np.testing.assert_array_equal(clf.predict_proba(convert(X)), plain.predict_proba(X))
+
+
+def test_columns_of_a_frame_may_be_weights_labels_and_groups(student, table):
+    X, y = table
+    frame = pd.DataFrame({"y": y, "weight": np.linspace(0.5, 1.5, len(y)), "group": np.arange(len(y)) // 4})
+    plain = student().fit(X, y, sample_weight=frame.weight.to_numpy(), groups=frame.group.to_numpy())
+    clf = student().fit(X, frame.y, sample_weight=frame.weight, groups=frame.group)
+    np.testing.assert_array_equal(clf.predict_proba(X), plain.predict_proba(X))
+
+
+def test_slices_of_a_dataset_go_through_scikit_learns_cross_validation(student, table):
+    X, y = table
+    dataset = Pairs(X, y)
+    sliced = cross_val_score(student(max_epochs=1), SliceDataset(dataset, 0), SliceDataset(dataset, 1), cv=2)
+    np.testing.assert_array_equal(sliced, cross_val_score(student(max_epochs=1), X, y, cv=2))
+    with pytest.raises(TypeError, match="SliceDataset"):
+        cross_val_score(student(), dataset, y, cv=2, error_score="raise")
 
 
 @pytest.mark.parametrize("case", TEACHER_PROBA)

@@ -468,7 +468,7 @@ class Jittered(Dataset):
         return len(self.targets)
 
     def __getitem__(self, index):
-        return self.X_[index] + 0.1 * torch.randn(self.X_.shape[1]), 0
+        return self.X_[index] + 0.1 * torch.randn(self.X_.shape[1]), self.targets[index]
 
 
 @pytest.mark.parametrize("smoothing", ["ils", "distillation", PickyRule()], ids=repr)

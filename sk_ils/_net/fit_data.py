@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from skorch.dataset import Dataset as SkorchDataset
 from torch import Tensor
 
 from sk_ils._net.inputs import check_groups, is_dataset
@@ -154,10 +155,9 @@ def split_samples(
 
 def _outside_part(dataset: Any, check_valid: Callable[[Any, Any], SampleSet]) -> Part:
     """Return a validation Dataset that is no part of the training data."""
-    X, y = getattr(dataset, "X", None), getattr(dataset, "y", None)
-    if X is None or y is None:
-        X, y = dataset, None
-    samples = check_valid(X, y)
+    # Of a subclass, or a user's Dataset with attributes of these names, items may be another thing.
+    arrays = type(dataset) is SkorchDataset and dataset.y is not None
+    samples = check_valid(dataset.X, dataset.y) if arrays else check_valid(dataset, None)
     return Part(samples, None, np.arange(len(samples)))
 
 

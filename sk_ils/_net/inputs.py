@@ -9,9 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from sk_ils._sklearn_compat import check_sample_weight
+
+# Items of a Dataset whose labels are compared with its `targets`.
+_COMPARED_ITEMS = 1000
 
 
 def is_dataset(X: Any) -> bool:
@@ -35,16 +38,96 @@ def check_features(estimator: Any, X: Any, dtype: str | None, *, reset: bool) ->
     -------
     Tensor
     """
-    if isinstance(X, Tensor):
-        X = X.detach().cpu()
-        X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()
-    array = validate_data(
-        estimator, X, reset=reset, dtype=dtype or "numeric", allow_nd=True, order="C", ensure_min_features=1
-    )
-    if array.dtype == np.bool_:
-        array = array.astype(np.uint8)
-    # torch warns about read-only memory, and a memory map is no place to train on.
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    _refuse_what_is_no_table(X)
+    try:
+        array = validate_data(
+            estimator,
+            to_numpy(X),
+            reset=reset,
+            dtype=dtype or "numeric",
+            allow_nd=True,
+            order="C",
+            ensure_min_features=1,
+        )
+    except (ValueError, TypeError) as error:
+        if columns := _columns_without_numbers(X):
+            raise ValueError(
+                f"X has columns that hold no numbers: {', '.join(columns[:10])}. Encode them in a Pipeline: "
+                "with skrub's TableVectorizer, or a ColumnTransformer of OneHotEncoder(sparse_output=False) "
+                "or OrdinalEncoder."
+            ) from error
+        raise
+    return to_tensor(array.astype(np.uint8) if array.dtype == np.bool_ else array)
+
+
+def to_numpy(value: Any) -> Any:
+    """Return a Tensor as an array, bfloat16 as float32; anything else as it is."""
+    if not isinstance(value, Tensor):
+        return value
+    value = value.detach().cpu()
+    value = value.to_dense() if value.layout != torch.strided else value
+    return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+
+
+def to_tensor(array: NDArray[Any]) -> Tensor:
+    """Return an array as a tensor, copied if it is read-only.
+
+    torch warns about read-only memory, and a memory map is no place to train on.
+    """
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def _refuse_what_is_no_table(X: Any) -> None:
+    """Raise for kinds of input that NumPy would turn into something meaningless."""
+    first = X[0] if isinstance(X, list) and X else None
+    if isinstance(X, DataLoader):
+        raise TypeError(
+            "X is a DataLoader: pass its Dataset, and batch_size or iterator_train__num_workers and the like "
+            "as parameters of the classifier."
+        )
+    if isinstance(X, dict):
+        raise TypeError(
+            f"X is a {type(X).__name__} with the keys {list(X)[:10]}. For a module with several inputs pass "
+            "a torch Dataset whose items are ({name: value}, y); columns of one table go into a DataFrame."
+        )
+    if isinstance(first, dict):
+        raise TypeError(
+            "X is a list of dicts: pass pandas.DataFrame(X), or use DictVectorizer(sparse=False)."
+        )
+    if isinstance(first, tuple) and len(first) == 2 and np.ndim(first[0]):
+        raise TypeError(
+            "X is a list of pairs (x, y), as scikit-learn's searches and cross_val_score make it of a torch "
+            "Dataset. Use SmoothingSearchCV, which takes Datasets, or pass X and y as skorch's "
+            "SliceDataset(dataset, 0) and SliceDataset(dataset, 1)."
+        )
+    if hasattr(X, "toarray"):
+        raise TypeError(
+            "X is sparse, but dense data is required: pass X.toarray(), or in a Pipeline "
+            "OneHotEncoder(sparse_output=False), ColumnTransformer(..., sparse_threshold=0)."
+        )
+
+
+def _columns_without_numbers(X: Any) -> list[str]:
+    """Return which columns of a table cannot be read as numbers, with their types."""
+    names = getattr(X, "columns", None)
+    if names is None:
+        array = np.asarray(X, dtype=object) if isinstance(X, list) else np.asarray(X)
+        if array.ndim != 2 or array.dtype.kind not in "OUSMm":
+            return []
+        columns = [(str(number), array[:, number]) for number in range(array.shape[1])]
+    else:
+        columns = [(repr(name), X[name]) for name in names]
+    return [f"{name} ({column.dtype})" for name, column in columns if not _is_numeric(column)]
+
+
+def _is_numeric(column: Any) -> bool:
+    if np.asarray(column).dtype.kind in "Mm":
+        return False
+    try:
+        np.asarray(column, dtype=np.float64)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def check_dataset(dataset: Any) -> tuple[int, ...] | None:
@@ -68,13 +151,62 @@ def check_dataset(dataset: Any) -> tuple[int, ...] | None:
 
 
 def dataset_labels(dataset: Any) -> NDArray[Any]:
-    """Return a Dataset's labels: its `targets`, else the second items of one pass over it."""
+    """Return the labels that a Dataset's items have, without reading all items if it has `targets`.
+
+    A `target_transform`, or a wrapper that relabels or filters, makes `targets` differ from the
+    items. With a `target_transform` the items are read. Otherwise `targets` are compared with up to
+    1000 items all over the Dataset and with one of each class, which costs less than one epoch.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With a length, items are ``(x, y)``.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If `targets` and items differ.
+    """
+    n = len(dataset)
     targets = getattr(dataset, "targets", None)
-    if targets is None:
-        targets = [dataset[index][1] for index in range(len(dataset))]
-    if isinstance(targets, Tensor):
-        return targets.detach().cpu().numpy()
-    return np.array([label.item() if isinstance(label, Tensor) else label for label in targets])
+    if targets is None or getattr(dataset, "target_transform", None) is not None:
+        return _label_array([dataset[index][1] for index in range(n)])
+    labels = np.asarray(to_numpy(targets)) if hasattr(targets, "__array__") else _label_array(targets)
+    if len(labels) != n:
+        raise ValueError(
+            f"The Dataset {type(dataset).__name__} has {n} items, but {len(labels)} targets: pass y to fit, "
+            "or let `targets` belong to its items."
+        )
+    if labels.ndim != 1:
+        return labels
+    spread = np.linspace(0, n - 1, min(n, _COMPARED_ITEMS)).astype(np.int64)
+    for index in np.union1d(spread, _first_of_each(labels)).tolist():
+        label = _plain(dataset[index][1])
+        if not np.array_equal(label, labels[index]):
+            raise ValueError(
+                f"The Dataset {type(dataset).__name__} contradicts itself: item {index} has the label "
+                f"{label!r}, but targets[{index}] is {_plain(labels[index])!r}. Pass y to fit, "
+                "or let `targets` be what the items give."
+            )
+    return labels
+
+
+def _plain(label: Any) -> Any:
+    """Return a label as plain Python, a vector as an array."""
+    array = np.asarray(to_numpy(label))
+    return array.item() if array.ndim == 0 else array
+
+
+def _label_array(labels: Any) -> NDArray[Any]:
+    return np.array([_plain(label) for label in labels])
+
+
+def _first_of_each(labels: NDArray[Any]) -> NDArray[np.intp]:
+    return np.unique(labels.astype(str) if labels.dtype == object else labels, return_index=True)[1]
 
 
 def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
@@ -95,8 +227,12 @@ def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
             "This classifier requires y to be passed, but the target y is None; only a torch Dataset may "
             "bring its own labels."
         )
-    if isinstance(y, Tensor):
-        y = y.detach().cpu().numpy()
+    y = to_numpy(y)
+    if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+        raise ValueError(
+            f"y should be a 1d array of labels, got shape {np.shape(y)}. Turn one-hot rows into labels: "
+            "y.argmax(axis=1)."
+        )
     labels: NDArray[Any] = column_or_1d(y, warn=True)
     if len(labels) != n_rows:
         raise ValueError(
@@ -143,6 +279,11 @@ def _unique(labels: ArrayLike) -> NDArray[Any]:
         return np.unique(np.asarray(labels))
     except TypeError as error:
         kinds = sorted({type(value).__name__ for value in np.asarray(labels).tolist()})
+        if len(kinds) == 1:
+            raise ValueError(
+                f"The labels are of type {kinds[0]}, which cannot be sorted: pass strings or integers, "
+                "such as the names or values of an Enum."
+            ) from error
         raise ValueError(f"The labels mix types that cannot be sorted: {', '.join(kinds)}.") from error
 
 
@@ -162,9 +303,9 @@ def check_weight(sample_weight: ArrayLike | None, n_samples: int) -> Tensor | No
     if sample_weight is None:
         return None
     weight = check_sample_weight(
-        sample_weight, np.empty(n_samples), dtype=np.float64, ensure_non_negative=True
+        to_numpy(sample_weight), np.empty(n_samples), dtype=np.float64, ensure_non_negative=True
     )
-    return torch.from_numpy(weight)
+    return to_tensor(weight)
 
 
 def check_epochs(epochs: Any) -> None:
@@ -177,9 +318,19 @@ def check_groups(groups: Any, n_rows: int) -> NDArray[Any] | None:
     """Return groups as a 1-D array of n_rows values, or None."""
     if groups is None:
         return None
-    array: NDArray[Any] = column_or_1d(groups)
+    array: NDArray[Any] = column_or_1d(to_numpy(groups))
     if len(array) != n_rows:
         raise ValueError(f"groups has {len(array)} values, but X has {n_rows} rows.")
+    if _has_missing(array):
+        raise ValueError(
+            "groups contains NaN, None or NA: give rows that belong to no group a group of their own."
+        )
+    try:
+        np.unique(array)
+    except TypeError as error:
+        raise ValueError(
+            "groups mixes types that cannot be sorted: pass strings or integers alone."
+        ) from error
     return array
 
 
@@ -205,7 +356,7 @@ def check_probabilities(
     -------
     ndarray of shape (n_rows, n_classes)
     """
-    array = np.asarray(proba)
+    array = np.asarray(to_numpy(proba))
     if array.dtype.kind not in "fiu":
         raise ValueError(f"{owner} must hold numbers, got type {array.dtype}.")
     if array.ndim != 2 or array.shape[1] != n_classes or n_rows not in (None, len(array)):
