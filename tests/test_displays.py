@@ -579,3 +579,13 @@ def test_a_student_without_teacher_says_so(student, table):
     clf = student(smoothing="uniform").fit(X, y)
     with pytest.raises(AttributeError, match="without a teacher"):
         SmoothingCurveDisplay.from_estimator(clf, X, y)
+
+
+@pytest.mark.usefixtures("headless")
+@pytest.mark.parametrize("name", [3, ["a"], b"a"])
+def test_a_name_that_is_no_text_is_refused(name):
+    y, proba = [0, 1, 1, 0], [0.2, 0.7, 0.6, 0.4]
+    with pytest.raises(ValueError, match="The 'name' parameter of ReliabilityDisplay must be"):
+        ReliabilityDisplay.from_predictions(y, proba, name=name)
+    with pytest.raises(ValueError, match="The 'name' parameter of SmoothingCurveDisplay must be"):
+        SmoothingCurveDisplay.from_predictions(y, proba, smoothing=ILS1(), name=name)

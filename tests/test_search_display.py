@@ -543,3 +543,11 @@ def test_notes_of_several_searches_in_one_axes_stand_below_each_other():
         "second, best at the grid's edge",
     ]
     assert not one.get_window_extent().overlaps(two.get_window_extent())
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("where", 3), ("score_name", 3), ("negate_score", "yes"), ("name", ["a"])]
+)
+def test_an_option_of_another_type_is_refused_by_its_name(option, value):
+    with pytest.raises(ValueError, match=f"The '{option}' parameter of SearchDisplay must be"):
+        SearchDisplay.from_search(None, "x", **{option: value})

@@ -23,6 +23,7 @@ _CONSTRAINTS: dict[str, list[Any]] = {
     "strategy": [StrOptions({"uniform", "quantile"})],
     "confidence_level": [Interval(Real, 0, 1, closed="neither")],
     "max_classes": [Interval(Integral, 1, None, closed="left")],
+    "name": [str, None],
 }
 
 
@@ -244,6 +245,7 @@ class ReliabilityDisplay:
             "strategy": strategy,
             "confidence_level": confidence_level,
             "max_classes": max_classes,
+            "name": name,
         }
         validate_parameter_constraints(_CONSTRAINTS, options, caller_name=cls.__name__)
         models = {

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import TYPE_CHECKING, Any, Self
 
+from sk_ils._sklearn_compat import validate_parameter_constraints
 from sk_ils.inspection._heat_map import value_label
 from sk_ils.inspection._search_cells import SearchCell, SearchResults, axis_values, make_cells
 from sk_ils.inspection._search_edges import GridEdge, grid_edges
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["SearchDisplay"]
+
+_CONSTRAINTS: dict[str, list[Any]] = {
+    "where": [Mapping, None],
+    "score_name": [str, None],
+    "negate_score": ["boolean", None],
+    "name": [str, None],
+}
 
 
 class SearchDisplay:
@@ -192,6 +200,8 @@ class SearchDisplay:
         ValueError
             If a parameter or metric is unknown or ambiguous, or if no candidate is left.
         """
+        options = {"where": where, "score_name": score_name, "negate_score": negate_score, "name": name}
+        validate_parameter_constraints(_CONSTRAINTS, options, caller_name=cls.__name__)
         results = SearchResults.of(search, metric)
         x = results.parameter(x)
         y = None if y is None else results.parameter(y)

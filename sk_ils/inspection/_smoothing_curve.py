@@ -38,6 +38,7 @@ _CURVE = "smoothing curve"
 _CONSTRAINTS: dict[str, list[Any]] = {
     "kind": [StrOptions({"auto", "curve", "targets"})],
     "n_bins": [Interval(Integral, 1, None, closed="left")],
+    "name": [str, None],
 }
 
 
@@ -224,7 +225,7 @@ class SmoothingCurveDisplay:
         SmoothingCurveDisplay
             With `line_` or `im_`, `ax_` and `figure_` set.
         """
-        options = {"kind": kind, "n_bins": n_bins}
+        options = {"kind": kind, "n_bins": n_bins, "name": name}
         validate_parameter_constraints(_CONSTRAINTS, options, caller_name=cls.__name__)
         predictions = check_predictions(y_true, teacher_proba, labels=labels)
         true_class_proba = np.concatenate(
