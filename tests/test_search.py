@@ -168,6 +168,7 @@ def assert_like_grid_search(estimator, grid, X, y, tolerance=1e-6, scoring="neg_
         {"temperature_scaling": False, "batch_size": -1},
         {"teacher": DummyClassifier(strategy="prior")},
         {"teacher_mode": "online"},
+        {"iterator_train__prefetch_factor": None},
     ],
     ids=lambda parameters: "-".join(parameters) or "default",
 )

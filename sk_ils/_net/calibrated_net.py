@@ -373,8 +373,10 @@ class CalibratedNet(StatefulNet):
         with self.training(seed) as state:
             check_monitors(self.callbacks_, has_hold_out=valid is not None)
             y = self.classes_[samples.y_encoded.numpy()]
-            train = self._place(samples, "iterator_train", state)
-            state.held_out = None if valid is None else self._place(valid.samples, "iterator_valid", state)
+            train = self.place_samples(samples, "iterator_train", state)
+            state.held_out = (
+                None if valid is None else self.place_samples(valid.samples, "iterator_valid", state)
+            )
             state.may_rebuild = True
             self.notify("on_train_begin", X=train.X, y=y)
             state.may_rebuild = False
@@ -387,8 +389,23 @@ class CalibratedNet(StatefulNet):
                 # The hook may have gone back to other weights, without their temperature.
                 self.temperature_ = self._current_temperature()
 
-    def _place(self, samples: SampleSet, loader: str, state: TrainingState) -> SampleSet:
-        """Return the samples where their loader takes them: a DataLoader's workers need the CPU."""
+    def place_samples(self, samples: SampleSet, loader: str, state: TrainingState) -> SampleSet:
+        """Return the samples where their loader takes them: a DataLoader's workers need the CPU.
+
+        Parameters
+        ----------
+        samples : SampleSet
+            Of the training part or the hold-out.
+        loader : {"iterator_train", "iterator_valid"}
+            Which loader.
+        state : TrainingState
+            Knows the device.
+
+        Returns
+        -------
+        SampleSet
+            On the device, or on the CPU.
+        """
         return state.place(samples, self.dtype, as_a_whole=self._slices_tensors(loader))
 
     def load_result(self, result: FitResult, data: FitData) -> None:
@@ -413,7 +430,7 @@ class CalibratedNet(StatefulNet):
                 if result.valid_loss:
                     self.history.record("valid_loss", result.valid_loss[epoch])
             if data.valid is not None:
-                state.held_out = self._place(data.valid.samples, "iterator_valid", state)
+                state.held_out = self.place_samples(data.valid.samples, "iterator_valid", state)
             self.temperature_ = self._current_temperature()
 
     def _current_temperature(self) -> float:

@@ -36,7 +36,8 @@ _FROM_SKORCH = {
 _INTERNAL = {
     *("classes_inferred_", "criterion_", "cuda_dependent_attributes_", "history_", "init_context_"),
     *("initialized_", "prefixes_", "virtual_params_"),
-    *("batch_targets", "check_parameters", "fit_session", "fit_teacher", "load_result", "prepare_fit"),
+    *("batch_targets", "check_parameters", "fit_session", "fit_teacher", "load_result"),
+    *("place_samples", "prepare_fit"),
     *("run_training", "set_targets", "training"),
 }
 _HIDDEN = {name for name in dir(NeuralNetClassifier) if not name.startswith("_")} - _FROM_SKORCH

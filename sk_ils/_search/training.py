@@ -103,8 +103,10 @@ def train_stacked(
     """
     with net.training(data.seed) as state:
         net.initialize()  # every stack starts with the random numbers that a fit alone starts with
-        samples = state.place(_with_all_targets(net, candidates), net.dtype)
-        valid = None if data.valid is None else state.place(data.valid.samples, net.dtype)
+        samples = net.place_samples(_with_all_targets(net, candidates), "iterator_train", state)
+        valid = None
+        if data.valid is not None:
+            valid = net.place_samples(data.valid.samples, "iterator_valid", state)
         stack = Stack(net, len(candidates), state.device)
         _run(stack, _EarlyStopping(stack, candidates), candidates, samples, valid, progress)
 
