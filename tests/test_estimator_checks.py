@@ -12,7 +12,6 @@ from sklearn.utils.estimator_checks import (
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
 
 RULES = ["none", "uniform", "ils1", "ils2", "ils", "distillation", "bootstrap"]
-SPLITS = [0.2, None]
 # A random split and mini-batches treat a row of weight 2 other than the same row twice.
 EXPECTED = {"check_sample_weight_equivalence_on_dense_data": "a random split and mini-batches"}
 # scikit-learn skips it unless SCIPY_ARRAY_API was set before scipy was imported.
@@ -27,17 +26,14 @@ def estimators(**parameters):
 
 
 def checked():
-    """Return both classifiers with their defaults, and the other rules on short trainings."""
+    """Return both classifiers with their defaults, and all others on short trainings."""
     others = [rule for rule in RULES if rule != InstanceSmoothedClassifier().smoothing]
     return [
-        estimator
-        for split in SPLITS
-        for estimator in [
-            TeacherClassifier(train_split=split),
-            InstanceSmoothedClassifier(train_split=split),
-            # No check's contract depends on the number of epochs.
-            *(InstanceSmoothedClassifier(smoothing=r, max_epochs=10, train_split=split) for r in others),
-        ]
+        TeacherClassifier(),
+        InstanceSmoothedClassifier(),
+        # No check's contract depends on the number of epochs.
+        *(InstanceSmoothedClassifier(smoothing=rule, max_epochs=10) for rule in others),
+        *estimators(max_epochs=10, train_split=None),
     ]
 
 
@@ -59,6 +55,8 @@ def test_there_are_sixty_checks_that_must_pass(estimator):
     assert len([name for name in names if name not in SKIPPED | EXPECTED.keys()]) >= 60
 
 
-@pytest.mark.parametrize("estimator", estimators(train_split=None, batch_size=-1, dtype="float64"), ids=repr)
+@pytest.mark.parametrize(
+    "estimator", estimators(max_epochs=10, train_split=None, batch_size=-1, dtype="float64"), ids=repr
+)
 def test_weights_equal_repetitions_without_a_split_and_batches(estimator):
     check_sample_weight_equivalence_on_dense_data(type(estimator).__name__, estimator)
