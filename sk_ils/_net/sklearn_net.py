@@ -2,6 +2,7 @@
 
 import inspect
 from difflib import get_close_matches
+from functools import lru_cache
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -152,9 +153,8 @@ class SklearnNet(NeuralNetClassifier):
     # --- parameters ------------------------------------------------------------------------------
 
     def _get_param_names(self) -> list[str]:
-        return named_parameters(type(self)) + sorted(
-            name for name in self._params_to_validate if name in vars(self)
-        )
+        special = sorted(name for name in self._params_to_validate if name in vars(self))
+        return [*named_parameters(type(self)), *special]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return parameters by name, with those of callbacks and nested estimators if `deep`.
@@ -288,21 +288,28 @@ class SklearnNet(NeuralNetClassifier):
         ]
 
 
-def named_parameters(net: type) -> list[str]:
+def named_parameters(net: type) -> tuple[str, ...]:
     """Return the parameters of a net's __init__, and of those that its **kwargs go on to.
 
     A user's subclass with one parameter more need not repeat ours; scikit-learn's clone would
     drop what it does not see.
     """
+    return _parameters_of(net.__mro__)
+
+
+# Clones, checks and each attribute that is set ask for them, and reading signatures would take much
+# of a short fit's time.
+@lru_cache
+def _parameters_of(mro: tuple[type, ...]) -> tuple[str, ...]:
     named: dict[str, None] = {}
-    for cls in net.__mro__:
+    for cls in mro:
         if "__init__" in vars(cls):
             parameters = list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
             open_ended = [p for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
             named |= dict.fromkeys(p.name for p in parameters if p not in open_ended)
             if cls is SklearnNet or not open_ended:
                 break
-    return list(named)
+    return tuple(named)
 
 
 def _refuse_fixed(owner: str, kwargs: dict[str, Any]) -> None:
