@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from sk_ils.metrics._binning import (
     BinSums,
@@ -158,16 +159,15 @@ def _draw_classes(rng: np.random.Generator, proba: NDArray[Any], n_resamples: in
     cumulated = np.cumsum(proba, axis=1, dtype=np.float64)
     cumulated /= cumulated[:, -1:]
     u = rng.random((n_rows, n_resamples))
-    drawn: NDArray[np.intp]
     if n_classes <= _FEW_CLASSES:
-        drawn = np.zeros(u.shape, dtype=np.intp)
+        few = np.zeros(u.shape, dtype=np.uint8)
         for threshold in cumulated.T[:-1]:
-            drawn += u >= threshold[:, None]
-        return drawn
+            few += u >= threshold[:, None]
+        return few.astype(np.intp)
     # Row i's thresholds lie between i and i + 1, so that one sorted array holds them all.
     row = np.arange(n_rows)[:, None]
     found = np.searchsorted((cumulated + row).ravel(), (u + row).ravel(), side="right")
-    drawn = np.minimum(found.reshape(u.shape) - row * n_classes, n_classes - 1)
+    drawn: NDArray[np.intp] = np.minimum(found.reshape(u.shape) - row * n_classes, n_classes - 1)
     return drawn
 
 
@@ -192,11 +192,10 @@ def _add_class_gaps(
     above = np.flatnonzero(index)
     row, column = np.divmod(above, n_classes)
     cell = column * n_bins + index.ravel()[above]
-    order = np.argsort(cell, kind="stable")
-    row, cell, value = row[order], cell[order], gap.ravel()[above[order], None]
+    distinct, line = np.unique(cell, return_inverse=True)
+    matrix = csr_array((gap.ravel()[above], (line, row)), shape=(len(distinct), len(counts)))
     cells = total.reshape(-1, n_resamples)
     step = max(1, _BATCH_SIZE // n_resamples)
-    for start in range(0, len(cell), step):
+    for start in range(0, len(distinct), step):
         part = slice(start, start + step)
-        distinct, first = np.unique(cell[part], return_index=True)
-        cells[distinct] += np.add.reduceat(counts[row[part]] * value[part], first, axis=0)
+        cells[distinct[part]] += matrix[part] @ counts
