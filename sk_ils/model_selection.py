@@ -14,6 +14,7 @@ from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from sk_ils._net.advice import each_once
 from sk_ils._net.inputs import check_labels, dataset_labels, is_dataset
 from sk_ils._net.seeding import draw_seed
 from sk_ils._search.evaluation import evaluate
@@ -295,7 +296,7 @@ class SmoothingSearchCV(BaseSearchCV):
         splits = list(check_cv(self.cv, y, classifier=True).split(X, y, **routed.splitter.split))
         self._warn_of_absent_classes(y, splits)
         candidates = self._candidates(base)
-        with self._unfitted_on_error():
+        with each_once(), self._unfitted_on_error():
             out = evaluate(
                 self,
                 base,

@@ -14,7 +14,7 @@ from skorch.helper import SliceDataset, SliceDict, predefined_split
 from torch import nn
 from torch.utils.data import Dataset, TensorDataset
 
-from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
+from sk_ils import InstanceSmoothedClassifier, SmoothingSearchCV, TeacherClassifier
 from sk_ils._net.inputs import dataset_labels
 from sk_ils._sklearn_compat import InvalidParameterError
 from sk_ils.classifiers import NonFiniteLossError
@@ -552,7 +552,68 @@ def test_a_loss_that_turns_nan_says_so_and_leaves_no_fitted_estimator(student, t
     make = teacher if kind == "teacher" else student
     clf = make(lr=1e30, optimizer=torch.optim.SGD)
     with pytest.raises(NonFiniteLossError, match=r"loss of epoch \d+ is (nan|inf).*Lower lr"):
-        clf.fit(1000 * X, y)
+        clf.fit(X, y)
     assert not hasattr(clf, "classes_")
     with pytest.raises(NotFittedError):
         clf.predict(X)
+
+
+class Ending(nn.Module):
+    """A linear model with something at its end."""
+
+    def __init__(self, n_features_in, n_classes, end):
+        super().__init__()
+        self.linear, self.end = nn.Linear(n_features_in, n_classes), end
+
+    def forward(self, X):
+        return self.end(self.linear(X))
+
+
+def advice_in(recwarn):
+    return [
+        str(w.message) for w in recwarn if "StandardScaler" in str(w.message) or "remove" in str(w.message)
+    ]
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize("searched", [False, True])
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [
+        (nn.Softmax(dim=1), "softmax"),
+        (nn.Sigmoid(), "sigmoid"),
+        (nn.LogSoftmax(dim=1), None),
+        (nn.ReLU(), None),
+    ],
+)
+def test_a_module_that_returns_probabilities_is_told_once(student, table, recwarn, end, kind, searched):
+    clf = student(module=Ending, module__end=end, max_epochs=2)
+    if searched:
+        clf = SmoothingSearchCV(clf, {"smoothing": ["none", "uniform"]}, cv=2)
+    clf.fit(*table)
+    advice = advice_in(recwarn)
+    assert len(advice) == (kind is not None)
+    assert all(f"remove the last {kind}" in text for text in advice)
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize("searched", [False, True])
+def test_columns_that_are_too_large_for_the_default_network_are_told_once(student, table, recwarn, searched):
+    X, y = table
+    X = X * np.where(np.arange(6) == 4, 1000, 1)
+    clf = student(max_epochs=2)
+    if searched:
+        clf = SmoothingSearchCV(clf, {"smoothing": ["none", "uniform"]}, cv=2)
+    clf.fit(X, y)
+    (advice,) = advice_in(recwarn)
+    assert "Column 4 of X" in advice
+
+
+def test_a_module_of_the_users_own_may_scale_its_input(student, table):
+    X, y = table
+
+    class Normalised(Ending):
+        def forward(self, X):
+            return super().forward(X / 1000)
+
+    student(module=Normalised, module__end=nn.Identity()).fit(1000 * X, y)

@@ -20,6 +20,7 @@ from skorch.utils import to_device, to_tensor
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from sk_ils._net.advice import advise_on_probabilities, advise_on_scale, each_once
 from sk_ils._net.fit_data import FitData, InputSchema, Part, split_samples
 from sk_ils._net.inputs import (
     check_classes,
@@ -192,7 +193,7 @@ class CalibratedNet(StatefulNet):
         seed = draw_seed(self.random_state)
         # The seed counts from here on, since the checks already draw a Dataset's random
         # augmentation.
-        with undone_on_error(self, goes_on=goes_on), self.fit_session(seed):
+        with each_once(), undone_on_error(self, goes_on=goes_on), self.fit_session(seed):
             self.temperature_ = 1.0
             data = self.prepare_fit(X, y, sample_weight=sample_weight, groups=groups, seed=seed, **metadata)
             self._fit_data(data, seed)
@@ -219,7 +220,7 @@ class CalibratedNet(StatefulNet):
         goes_on = self.initialized_
         known = self._known_classes(classes)
         seed = draw_seed(self.random_state)
-        with undone_on_error(self, goes_on=goes_on), self.fit_session(seed):
+        with each_once(), undone_on_error(self, goes_on=goes_on), self.fit_session(seed):
             first = not self._knows_classes()
             samples, schema = self._check_samples(X, y, sample_weight, classes=known, reset=first)
             self._schema = schema
@@ -281,6 +282,8 @@ class CalibratedNet(StatefulNet):
         """
         known = self.classes_ if self.initialized_ and self._knows_classes() else None
         samples, self._schema = self._check_samples(X, y, sample_weight, classes=known, reset=known is None)
+        if self.module in (None, MLP):
+            advise_on_scale(samples.X)
         return split_samples(
             samples,
             X,
@@ -541,7 +544,7 @@ class CalibratedNet(StatefulNet):
                 rows.append({})  # also unwatched, so that a get_loss of the user's can count batches
             step = step_fn((X, targets), **fit_params)
             if training:
-                note_training_step()
+                self._after_training_step(step, is_first=not meter.values)
             meter.add(step, targets)
             if is_watched:
                 rows[-1].update(meter.last())
@@ -558,6 +561,11 @@ class CalibratedNet(StatefulNet):
         if not math.isfinite(loss):
             raise NonFiniteLossError.of(prefix, epoch=len(self.history), loss=loss, lr=self.lr)
         return loss
+
+    def _after_training_step(self, step: dict[str, Any], *, is_first: bool) -> None:
+        if is_first and len(self.history) <= 1:
+            advise_on_probabilities(self._check_logits(step["y_pred"]))
+        note_training_step()
 
     def _set_training(self, training: bool = True) -> None:
         # skorch walks the whole module in every batch; the roots' flags tell whether that is
