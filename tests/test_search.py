@@ -407,6 +407,7 @@ def test_parameter_out_of_range_fails_its_candidate_alone(table, student):
     ):
         search = SmoothingSearchCV(student(), grid, cv=2).fit(*table)
     assert np.isnan(search.cv_results_["mean_test_score"]).tolist() == [False, True]
+    assert (search.cv_results_["mean_score_time"] == 0).tolist() == [False, True]
 
 
 def test_parameter_of_a_rule_that_is_asked_in_every_batch_is_checked_before(table, student):
