@@ -147,8 +147,8 @@ class SmoothingSearchCV(BaseSearchCV):
         As in GridSearchCV.
     max_parallel : int or None, default=None
         Largest number of candidates that are trained as one stack. None takes as many as half of
-        the free memory of the device holds. A stack that does not fit is halved. Without dropout
-        the number does not change the results, but for round-off.
+        the available memory holds, the device's and the main one. A stack that does not fit is
+        halved. Without dropout the number does not change the results, but for round-off.
     verbose : int, default=0
         1 shows a progress bar.
     error_score : "raise" or float, default=nan
@@ -195,6 +195,10 @@ class SmoothingSearchCV(BaseSearchCV):
     ``compile=False``, and no training method is overridden. If not, the candidates are trained one
     by one, with one warning that says why; they still share the teacher. Dropout is drawn anew for
     each candidate.
+
+    A stack of C candidates takes about ``C (6 W + 3 O + 2 n K b) + 5 n K b`` bytes beside the
+    data: n training rows of a fold, K classes, b = 4 bytes (8 in float64), W bytes of
+    weights, O bytes of the layers' outputs for one batch.
 
     With ``random_state=None``, or a RandomState instance, one seed is drawn for the whole search.
 

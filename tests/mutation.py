@@ -81,7 +81,8 @@ TARGETS = {
     "sk_ils/_search/evaluation.py": ["tests/test_search.py"],
     "sk_ils/_search/pipelines.py": ["tests/test_search.py"],
     "sk_ils/_search/stack.py": ["tests/test_search.py"],
-    "sk_ils/_search/support.py": ["tests/test_search.py"],
+    "sk_ils/_search/support.py": ["tests/test_search.py", "tests/test_search_memory.py"],
+    "sk_ils/_search/memory.py": ["tests/test_search_memory.py"],
     "sk_ils/_search/training.py": ["tests/test_search.py"],
 }
 

@@ -2,7 +2,6 @@
 
 import ast
 import gc
-import os
 import time
 import warnings
 import weakref
@@ -30,7 +29,7 @@ from tqdm.std import tqdm
 import sk_ils
 from sk_ils import SmoothingSearchCV
 from sk_ils._net.inputs import is_dataset
-from sk_ils._search import candidates, stack, support
+from sk_ils._search import candidates, stack
 from sk_ils._sklearn_compat import InvalidParameterError
 from sk_ils.metrics import CalibrationScorer
 from sk_ils.model_selection import default_param_grid
@@ -293,39 +292,6 @@ def test_an_error_that_is_not_about_memory_is_raised_at_once(table, student):
     with pytest.raises(RuntimeError, match="a bug"):
         SmoothingSearchCV(student(), grid, cv=2, refit=False, error_score="raise").fit(*table)
     assert len(Failing.calls) == 1  # no smaller stack was tried
-
-
-def test_free_memory_bounds_the_stack(table, student, monkeypatch):
-    sizes = []
-    train_stacked = candidates.train_stacked
-
-    def noted(net, chunk, *args):
-        sizes.append(len(chunk))
-        return train_stacked(net, chunk, *args)
-
-    monkeypatch.setattr(candidates, "train_stacked", noted)
-    monkeypatch.setattr(support, "_free_memory", lambda: 200_000)
-    SmoothingSearchCV(student(), GRID, cv=3, refit=False).fit(*table)
-    assert 1 <= max(sizes) < 14
-
-
-def test_memory_of_a_candidate_is_counted_in_weights_outputs_and_targets(table, student, monkeypatch):
-    net = student()
-    data = net.prepare_fit(*table, seed=0)
-    assert support.affordable_size(net, data) > 1000
-    weights = (6 * 16 + 16 + 16 * 3 + 3) * 4
-    outputs = (6 + 16 + 16 + 3) * 4 * 32  # flattened input, layer, ReLU and logits of a batch
-    one = 6 * weights + 3 * outputs + 192 * 3 * 8
-    for free, size in ((0, 1), (2 * 5 * one - 1, 4), (2 * 5 * one, 5)):
-        monkeypatch.setattr(support, "_free_memory", lambda free=free: free)
-        assert support.affordable_size(net, data) == size
-    assert not any(module._forward_hooks for module in net.module_.modules())
-
-
-def test_free_memory_is_guessed_where_the_system_does_not_tell(monkeypatch):
-    assert support._free_memory() % os.sysconf("SC_PAGE_SIZE") == 0
-    monkeypatch.setattr(support.os, "sysconf_names", {})
-    assert support._free_memory() == 4 * 2**30
 
 
 # --- seeds --------------------------------------------------------------------------------------------

@@ -4,16 +4,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 
 from sk_ils._net.fit_data import FitData
 from sk_ils._net.seeding import draw_seed
 from sk_ils._net.teachers import TeacherOutput
+from sk_ils._search.memory import give_back_memory, is_out_of_memory
 from sk_ils._search.pipelines import METADATA, Parameters, parameters_key
 from sk_ils._search.support import affordable_size, why_not_stackable
-from sk_ils._search.training import Candidate, Progress, is_out_of_memory, train_stacked
+from sk_ils._search.training import Candidate, Progress, StackedTargets, train_stacked
+from sk_ils.batches import SampleSet
 from sk_ils.classifiers import InstanceSmoothedClassifier
 from sk_ils.smoothing import resolve_rule
 
@@ -99,15 +100,15 @@ def fit_candidates(
     work = list(zip(chunks, progress.split([len(chunk) for chunk in chunks]), strict=True))
     while work:
         chunk, part = work.pop(0)
-        _build(net, chunk, data, teacher)
-        if size is not None and not _train_chunk(net, chunk, data, part):
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            halves = _chunks(chunk, (len(chunk) + 1) // 2)
-            work[:0] = zip(halves, part.split([len(half) for half in halves]), strict=True)
-            continue
+        if size is not None and not _train_chunk(net, chunk, data, teacher, part):
+            give_back_memory()
+            if len(chunk) > 1:
+                halves = _chunks(chunk, (len(chunk) + 1) // 2)
+                work[:0] = zip(halves, part.split([len(half) for half in halves]), strict=True)
+                continue
+            # A network alone takes less than a stack of one.
         for candidate in chunk:
-            _finish(candidate, data)
+            _finish(net, candidate, data, teacher)
             part.advance(1 / len(chunk))
             yield candidate
             candidate.release()
@@ -156,6 +157,8 @@ class _SharedTeacher:
             try:
                 self.output = self.net.fit_teacher(self.data)
             except Exception as error:
+                if is_out_of_memory(error):  # a smaller stack may leave enough
+                    raise
                 self.error = error
         if self.output is None:
             assert self.error is not None
@@ -163,51 +166,83 @@ class _SharedTeacher:
         return self.output
 
 
-def _build(
-    net: InstanceSmoothedClassifier, chunk: list[Candidate], data: FitData, teacher: _SharedTeacher
-) -> None:
-    """Give candidates a classifier of their own and the samples with their targets, or an error."""
-    with net.fit_session(data.seed):
-        for candidate in chunk:
-            if candidate.is_built:
-                continue
-            try:
-                own = clone(net).set_params(**clone(candidate.params, safe=False))
-                own.check_parameters()
-                output = teacher.ask() if resolve_rule(own.smoothing).needs_teacher else None
-                candidate.samples = own.set_targets(data, output)
-                candidate.net = own
-            except Exception as error:
-                candidate.error = error
-
-
 def _train_chunk(
-    net: InstanceSmoothedClassifier, chunk: list[Candidate], data: FitData, progress: Progress
+    net: InstanceSmoothedClassifier,
+    chunk: list[Candidate],
+    data: FitData,
+    teacher: _SharedTeacher,
+    progress: Progress,
 ) -> bool:
-    """Train the candidates that were built as one stack; return whether the memory was enough."""
-    built = [candidate for candidate in chunk if candidate.error is None]
-    if not built:
-        return True
+    """Train candidates as one stack; return whether the memory was enough."""
+    built: list[Candidate] = []
     try:
-        train_stacked(net, built, data, progress)
+        samples = _build_stack(net, chunk, built, data, teacher)
+        if built:
+            train_stacked(net, built, samples, data, progress)
     except Exception as error:
-        if len(chunk) > 1 and is_out_of_memory(error):
+        if is_out_of_memory(error):
+            for candidate in chunk:
+                candidate.release()
             return False
         for candidate in built:
             candidate.error = error
     return True
 
 
-def _finish(candidate: Candidate, data: FitData) -> None:
+def _build_stack(
+    net: InstanceSmoothedClassifier,
+    chunk: list[Candidate],
+    built: list[Candidate],
+    data: FitData,
+    teacher: _SharedTeacher,
+) -> SampleSet:
+    """Build the candidates of a stack and note those that could be built; return their samples."""
+    stacked = StackedTargets(data.train.samples, len(chunk), len(net.classes_))
+    for candidate in chunk:
+        if candidate.error is not None:
+            continue
+        try:
+            stacked.add(_build(net, candidate, data, teacher).soft)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            candidate.error = error
+        else:
+            built.append(candidate)
+    return stacked.sample_set()
+
+
+def _build(
+    net: InstanceSmoothedClassifier, candidate: Candidate, data: FitData, teacher: _SharedTeacher
+) -> SampleSet:
+    """Give a candidate a classifier of its own; return the training samples with its targets."""
+    with net.fit_session(data.seed):
+        own = clone(net).set_params(**clone(candidate.params, safe=False))
+        own.check_parameters()
+        output = teacher.ask() if resolve_rule(own.smoothing).needs_teacher else None
+        samples: SampleSet = own.set_targets(data, output)
+    candidate.net = own
+    return samples
+
+
+def _finish(
+    net: InstanceSmoothedClassifier, candidate: Candidate, data: FitData, teacher: _SharedTeacher
+) -> None:
     """Make a candidate's classifier a fitted one: with what the stack came to, or trained alone."""
     if candidate.error is not None:
         return
-    assert candidate.net is not None
-    assert candidate.samples is not None
     try:
-        if candidate.result is not None:
-            candidate.net.load_result(candidate.result, data)
+        if candidate.result is None:
+            samples = _build(net, candidate, data, teacher)
+            assert candidate.net is not None
+            candidate.net.run_training(samples, data.valid, data.seed)
         else:
-            candidate.net.run_training(candidate.samples, data.valid, data.seed)
+            assert candidate.net is not None
+            candidate.net.load_result(candidate.result, data)
     except Exception as error:
         candidate.error = error
+        if is_out_of_memory(error):
+            error.add_note(
+                "The memory does not suffice for this candidate alone. Lower batch_size, or take a smaller "
+                "module, fewer rows, or dtype='float32'."
+            )

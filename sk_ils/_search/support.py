@@ -1,6 +1,5 @@
 """Whether, and how many of, an estimator's networks can be trained as one stack."""
 
-import os
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from sk_ils._net.advice import advise_on_probabilities
 from sk_ils._net.fit_data import FitData
 from sk_ils._net.training import check_logits
+from sk_ils._search.memory import available_main_memory, available_memory, is_out_of_memory
 from sk_ils._search.stack import Stack
 from sk_ils.classifiers import InstanceSmoothedClassifier
 
@@ -41,13 +41,16 @@ _HOOKS = (
     "train_step_single",
     "validation_step",
 )
-# Share of the free memory that a stack may take.
+# Share of the available memory that a stack may take.
 _MEMORY_SHARE = 0.5
-_UNKNOWN_FREE_MEMORY = 4 * 2**30
 # Parameters, their gradients, the optimizer's two moments, the best epoch's, and one spare.
 _COPIES_OF_WEIGHTS = 6
 # What autograd keeps of each layer's output: the output, its gradient and the activation's.
 _COPIES_OF_OUTPUTS = 3
+# The stack's, and those that are gathered for the next batches or for the candidates that go on.
+_COPIES_OF_TARGETS = 2
+# In units of one candidate's targets: the teacher's logits, and what a rule makes of them.
+_TARGETS_ONCE = 5
 
 
 def why_not_stackable(net: InstanceSmoothedClassifier, data: FitData) -> str | None:
@@ -78,7 +81,10 @@ def why_not_stackable(net: InstanceSmoothedClassifier, data: FitData) -> str | N
         with net.training(data.seed) as state:
             return _why_module_refuses(net, data, state.device)
     except Exception as error:  # torch.func has no error of its own: whatever it says is the reason
-        return f"torch.func refuses the module: {type(error).__name__}: {str(error).splitlines()[0]}"
+        text = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        if is_out_of_memory(error):
+            return f"the memory does not suffice for two networks at once: {text}"
+        return f"torch.func refuses the module: {text}"
 
 
 def _why_module_refuses(net: InstanceSmoothedClassifier, data: FitData, device: torch.device) -> str | None:
@@ -98,23 +104,19 @@ def _why_module_refuses(net: InstanceSmoothedClassifier, data: FitData, device: 
 
 
 def affordable_size(net: InstanceSmoothedClassifier, data: FitData) -> int:
-    """Return how many candidates a stack may hold."""
+    """Return how many candidates a stack may hold, by the memory of the device and the main one."""
+    targets = len(data.train) * len(net.classes_) * (8 if net.dtype == "float64" else 4)
     with net.training(data.seed) as state:
         device = state.device
-        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_memory()
-        return max(1, int(_MEMORY_SHARE * free / _bytes_per_candidate(net, data)))
+        one = _network_bytes(net, data) + _COPIES_OF_TARGETS * targets
+        size = _MEMORY_SHARE * available_memory(device) / one
+    # Targets are computed on the CPU, whatever the device is.
+    room = _MEMORY_SHARE * available_main_memory() - _TARGETS_ONCE * targets
+    return max(1, int(min(size, room / (targets if device.type == "cuda" else one))))
 
 
-def _free_memory() -> int:
-    """Return the free memory of the machine in bytes, or a cautious guess where it does not say."""
-    names = getattr(os, "sysconf_names", {})
-    if "SC_AVPHYS_PAGES" not in names:
-        return _UNKNOWN_FREE_MEMORY
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def _bytes_per_candidate(net: InstanceSmoothedClassifier, data: FitData) -> int:
-    """Return about what one more candidate takes: weights, layers' outputs, targets."""
+def _network_bytes(net: InstanceSmoothedClassifier, data: FitData) -> int:
+    """Return about what the training of one more network takes: weights, layers' outputs."""
     batch_size = len(data.train) if net.batch_size == -1 else min(net.batch_size, len(data.train))
     few = data.train.samples.take(np.arange(min(len(data.train), 2)))
     X, _ = next(iter(net.get_iterator(few)))
@@ -134,6 +136,5 @@ def _bytes_per_candidate(net: InstanceSmoothedClassifier, data: FitData) -> int:
         for handle in handles:
             handle.remove()
     weights = sum(parameter.nbytes for parameter in net.module_.parameters())
-    targets = len(data.train) * len(net.classes_) * 8
     outputs = sum(sizes) // len(few) * batch_size
-    return _COPIES_OF_WEIGHTS * weights + _COPIES_OF_OUTPUTS * outputs + targets
+    return _COPIES_OF_WEIGHTS * weights + _COPIES_OF_OUTPUTS * outputs

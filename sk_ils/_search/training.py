@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sk_ils._net.fit_data import FitData
 from sk_ils._net.training import FitResult, NonFiniteLossError
@@ -54,8 +55,6 @@ class Candidate:
         ``smoothing`` and ``smoothing__...``.
     net : InstanceSmoothedClassifier or None
         Its classifier, once it is built.
-    samples : SampleSet or None
-        The training samples with its targets, once it is built.
     result : FitResult or None
         What its training in a stack came to.
     error : Exception or None
@@ -65,30 +64,62 @@ class Candidate:
     index: int
     params: dict[str, Any]
     net: InstanceSmoothedClassifier | None = None
-    samples: SampleSet | None = None
     result: FitResult | None = None
     error: Exception | None = None
 
-    @property
-    def is_built(self) -> bool:
-        """Whether it has a classifier and targets, or has failed to get them."""
-        return self.net is not None or self.error is not None
-
     def release(self) -> None:
         """Let go of what takes memory."""
-        self.net = self.samples = self.result = None
+        self.net = self.result = None
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that the memory of the CPU or the GPU does not suffice."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    # The CPU's allocator raises a RuntimeError.
-    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
+class StackedTargets:
+    """The training samples with the targets of several candidates, (sample, slot, class).
+
+    The targets of each are copied when they are added, so that no second copy of all exists.
+
+    Parameters
+    ----------
+    samples : SampleSet
+        With hard labels.
+    size : int
+        Largest number of candidates.
+    n_classes : int
+    """
+
+    def __init__(self, samples: SampleSet, size: int, n_classes: int) -> None:
+        self.samples = samples
+        self.shape = len(samples), size, n_classes
+        self.n_added = 0
+        # Exists from the first soft targets on.
+        self.soft: Tensor | None = None
+
+    def add(self, soft: Tensor | None) -> None:
+        """Add a candidate's targets; None are hard labels."""
+        if self.soft is None and soft is not None:
+            self.soft = torch.zeros(self.shape, dtype=soft.dtype)
+            for slot in range(self.n_added):
+                self._set_hard(self.soft, slot)
+        if self.soft is not None:
+            if soft is None:
+                self._set_hard(self.soft, self.n_added)
+            else:
+                self.soft[:, self.n_added] = soft
+        self.n_added += 1
+
+    def _set_hard(self, stacked: Tensor, slot: int) -> None:
+        stacked[:, slot].scatter_(1, self.samples.y_encoded[:, None], 1.0)
+
+    def sample_set(self) -> SampleSet:
+        """Return the samples with the targets that were added."""
+        return self.samples.with_soft(None if self.soft is None else self.soft[:, : self.n_added])
 
 
 def train_stacked(
-    net: InstanceSmoothedClassifier, candidates: list[Candidate], data: FitData, progress: Progress
+    net: InstanceSmoothedClassifier,
+    candidates: list[Candidate],
+    samples: SampleSet,
+    data: FitData,
+    progress: Progress,
 ) -> None:
     """Train candidates as one stack; each gets its `result`, or its `error`.
 
@@ -97,33 +128,21 @@ def train_stacked(
     net : InstanceSmoothedClassifier
         The candidates without their smoothing: its network, optimizer and sample order are used.
     candidates : list of Candidate
-        Built, and without an error.
+        With a classifier of their own, and without an error.
+    samples : SampleSet
+        The training samples with all candidates' targets, (sample, slot, class), or with hard
+        labels.
     data : FitData
     progress : Progress
     """
     with net.training(data.seed) as state:
         net.initialize()  # every stack starts with the random numbers that a fit alone starts with
-        samples = net.place_samples(_with_all_targets(net, candidates), "iterator_train", state)
+        samples = net.place_samples(samples, "iterator_train", state)
         valid = None
         if data.valid is not None:
             valid = net.place_samples(data.valid.samples, "iterator_valid", state)
         stack = Stack(net, len(candidates), state.device)
         _run(stack, _EarlyStopping(stack, candidates), candidates, samples, valid, progress)
-
-
-def _with_all_targets(net: InstanceSmoothedClassifier, candidates: list[Candidate]) -> SampleSet:
-    """Return the training samples with all candidates' targets, (sample, slot, class)."""
-    sets = [candidate.samples for candidate in candidates if candidate.samples is not None]
-    dtype = next((samples.soft.dtype for samples in sets if samples.soft is not None), None)
-    if dtype is None:
-        return sets[0]  # hard labels, or targets that depend on the batch
-    soft = torch.zeros(len(sets[0]), len(sets), len(net.classes_), dtype=dtype)
-    for slot, samples in enumerate(sets):
-        if samples.soft is None:
-            soft[:, slot].scatter_(1, samples.y_encoded[:, None], 1.0)
-        else:
-            soft[:, slot] = samples.soft
-    return sets[0].with_soft(soft)
 
 
 def _run(
