@@ -747,16 +747,20 @@ def resolve_rule(smoothing: str | Rule) -> Rule:
     if isinstance(smoothing, str):
         if smoothing in _RULES:
             return _RULES[smoothing]()
-        near = get_close_matches(smoothing.lower(), _RULES, n=1, cutoff=0.4)
+        lower = smoothing.lower()
+        # The paper's LS is nearer to "ils" by its letters only.
+        near = ["uniform"] if lower == "ls" else get_close_matches(lower, _RULES, n=1, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise InvalidParameterError(
             f"Unknown smoothing {smoothing!r}.{hint} Known names: {', '.join(map(repr, _RULES))}."
         )
     if isinstance(smoothing, type) or not all(hasattr(smoothing, name) for name in _RULE_NAMES):
+        is_factor = isinstance(smoothing, Real) and not isinstance(smoothing, bool)
+        hint = f' Did you mean smoothing="uniform", smoothing__epsilon={smoothing!r}?' if is_factor else ""
         raise InvalidParameterError(
             f"smoothing must be one of {', '.join(map(repr, _RULES))} or a rule object with "
             f"targets(y, teacher_logits, student_logits=None), smoothing_factor(true_class_proba) and "
-            f"needs_teacher; got {smoothing!r}."
+            f"needs_teacher; got {smoothing!r}.{hint}"
         )
     if smoothing.needs_teacher and needs_student(smoothing):
         raise InvalidParameterError(

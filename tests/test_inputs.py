@@ -477,6 +477,8 @@ def test_bad_teacher_probabilities_are_refused_before_training(student, table, c
     [
         ({"smoothing": "ilss"}, "Did you mean 'ils'"),
         ({"smoothing": 3}, "rule object"),
+        ({"smoothing": "LS"}, "Did you mean 'uniform'"),
+        ({"smoothing": 0.1}, r'Did you mean smoothing="uniform", smoothing__epsilon=0\.1'),
         ({"smoothing": "ils", "smoothing__shift": 1.5}, "shift"),
         ({"teacher_mode": "offline"}, "teacher_mode"),
         ({"teacher_cv": 1}, "teacher_cv"),
