@@ -619,3 +619,42 @@ def test_a_module_of_the_users_own_may_scale_its_input(student, table):
             return super().forward(X / 1000)
 
     student(module=Normalised, module__end=nn.Identity()).fit(1000 * X, y)
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        set(range(240)),
+        iter([[1.0]]),
+        print,
+        [[1.0, 2.0]] * 239 + [[1.0]],
+        np.rec.fromarrays(np.ones((2, 240))),
+    ],
+    ids=["set", "iterator", "function", "ragged", "record"],
+)
+def test_what_numpy_cannot_read_is_named_as_x_with_its_type(teacher, table, X):
+    with pytest.raises(
+        (TypeError, ValueError), match=r"X cannot be read as numbers.*X is a \w+; pass an array"
+    ):
+        teacher().fit(X, table[1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e5m2, torch.float32], ids=["float8", "meta"])
+def test_a_tensor_that_holds_no_readable_numbers_is_named(teacher, table, dtype):
+    device = "cpu" if dtype == torch.float8_e5m2 else "meta"
+    X = torch.empty((240, 6), dtype=dtype, device=device)
+    with pytest.raises(
+        ValueError, match=r"A Tensor of type float.* on the device .* cannot be read as numbers"
+    ):
+        teacher().fit(X, table[1])
+
+
+@pytest.mark.parametrize("classes", [[None, 1], "ab", 3, [[0, 1]], [0, "a"]])
+def test_classes_that_are_no_list_of_labels_are_refused(teacher, table, classes):
+    X, y = table
+    fitted = teacher().partial_fit(X, y, classes=np.unique(y))
+    for clf in (teacher(), fitted):
+        with pytest.raises(
+            ValueError, match=r"classes must be a list|mix types|labels that are not|classes is"
+        ):
+            clf.partial_fit(X, y, classes=classes)

@@ -27,6 +27,7 @@ from sk_ils._net.inputs import (
     check_dataset,
     check_epochs,
     check_features,
+    check_given_classes,
     check_labels,
     check_weight,
     dataset_labels,
@@ -243,10 +244,13 @@ class CalibratedNet(StatefulNet):
         if not self._knows_classes():
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
-            return check_classes(np.asarray(classes))
-        if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            return check_classes(check_given_classes(classes))
+        if classes is None:
+            return self.classes_
+        given = check_given_classes(classes)
+        if not np.array_equal(given, self.classes_):
             raise ValueError(
-                f"classes is {np.unique(classes).tolist()}, but the previous call to fit or partial_fit knew "
+                f"classes is {given.tolist()}, but the previous call to fit or partial_fit knew "
                 f"{self.classes_.tolist()}."
             )
         return self.classes_

@@ -39,10 +39,11 @@ def check_features(estimator: Any, X: Any, dtype: str | None, *, reset: bool) ->
     Tensor
     """
     _refuse_what_is_no_table(X)
+    X = to_numpy(X)
     try:
         array = validate_data(
             estimator,
-            to_numpy(X),
+            X,
             reset=reset,
             dtype=dtype or "numeric",
             allow_nd=True,
@@ -56,17 +57,38 @@ def check_features(estimator: Any, X: Any, dtype: str | None, *, reset: bool) ->
                 "with skrub's TableVectorizer, or a ColumnTransformer of OneHotEncoder(sparse_output=False) "
                 "or OrdinalEncoder."
             ) from error
+        _explain_unreadable(X, error)
         raise
     return to_tensor(array.astype(np.uint8) if array.dtype == np.bool_ else array)
+
+
+def _explain_unreadable(X: Any, error: Exception) -> None:
+    """Raise if it was NumPy that could not read X, in words that say what X is."""
+    try:
+        np.asarray(X, dtype=np.float64)
+    except (ValueError, TypeError) as unreadable:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"X cannot be read as numbers of the shape (n_samples, n_features): {unreadable}. X is a "
+            f"{type(X).__name__}; pass an array, a DataFrame, a Tensor, a list of rows of equal length, or a "
+            "torch Dataset."
+        ) from error
 
 
 def to_numpy(value: Any) -> Any:
     """Return a Tensor as an array, bfloat16 as float32; anything else as it is."""
     if not isinstance(value, Tensor):
         return value
-    value = value.detach().cpu()
-    value = value.to_dense() if value.layout != torch.strided else value
-    return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    try:
+        dense = value.detach().cpu()
+        dense = dense.to_dense() if dense.layout != torch.strided else dense
+        return (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()
+    except (TypeError, RuntimeError) as error:
+        kind = f"Tensor of type {str(value.dtype).removeprefix('torch.')} on the device {value.device}"
+        raise ValueError(
+            f"A {kind} cannot be read as numbers: {str(error).splitlines()[0]} Pass a dense tensor of floats "
+            "or integers."
+        ) from error
 
 
 def to_tensor(array: NDArray[Any]) -> Tensor:
@@ -272,6 +294,17 @@ def check_classes(labels: NDArray[Any]) -> NDArray[Any]:
             f"y has one class only, {classes[0]!r}: a classifier needs rows of at least two classes."
         )
     return classes
+
+
+def check_given_classes(classes: Any) -> NDArray[Any]:
+    """Return the sorted distinct labels that are passed as `classes`."""
+    array = np.asarray(to_numpy(classes))
+    if array.ndim != 1 or _has_missing(array):
+        raise ValueError(
+            "classes must be a list of all labels that will ever come, nothing missing; got "
+            f"{type(classes).__name__} of shape {array.shape}."
+        )
+    return _unique(array)
 
 
 def _unique(labels: ArrayLike) -> NDArray[Any]:
