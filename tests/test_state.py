@@ -534,7 +534,19 @@ def test_a_copy_made_in_training_has_the_temperature_of_its_weights(teacher, tab
         if np.argmin(alone.history[:, "valid_loss"]) == epoch:  # the last epoch is the best one
             assert inner.temperature_ == alone.temperature_
         assert inner.device == "auto"
+        assert inner.get_params()["device"] == "auto"
     np.testing.assert_array_equal(teacher(max_epochs=4).fit(X, y).predict_proba(X), clf.predict_proba(X))
+
+
+def test_what_is_made_in_a_fit_has_the_device_that_was_asked_for(student, table):
+    class Clones(Callback):
+        def on_train_begin(self, net, **kwargs):
+            devices.append(net.get_params()["device"])
+
+    devices = []
+    clf = student(device="auto", max_epochs=1, callbacks=[Clones()]).fit(*table)
+    assert clf.teacher_.device == "auto"
+    assert devices == ["auto", "auto"]
 
 
 def test_a_checkpoint_holds_the_temperature_of_its_epoch(student, table, tmp_path):

@@ -69,6 +69,23 @@ class StatefulNet(SklearnNet):
             del self.__dict__["_asked_device"]
             self.__dict__["device"] = asked
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return parameters by name, with those of callbacks and nested estimators if `deep`.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to include the parameters of parts.
+
+        Returns
+        -------
+        dict
+            Values by name.
+        """
+        params = super().get_params(deep=deep)
+        params["device"] = vars(self).get("_asked_device", self.device)
+        return params
+
     # --- building and dropping -------------------------------------------------------------------
 
     def initialize(self) -> Self:
