@@ -107,6 +107,7 @@ class StatefulNet(SklearnNet):
         """
         if "_asked_device" in vars(self):  # as a step of fit
             return self._build()
+        self.check_training_readiness()
         self.check_parameters()
         with undone_on_error(self, goes_on=True), self.fit_session(draw_seed(self.random_state)):
             return self._build()
