@@ -52,10 +52,11 @@ def check_features(estimator: Any, X: Any, dtype: str | None, *, reset: bool) ->
         )
     except (ValueError, TypeError) as error:
         if columns := _columns_without_numbers(X):
-            raise ValueError(
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(
                 f"X has columns that hold no numbers: {', '.join(columns[:10])}. Encode them in a Pipeline: "
                 "with skrub's TableVectorizer, or a ColumnTransformer of OneHotEncoder(sparse_output=False) "
-                "or OrdinalEncoder."
+                f"or OrdinalEncoder. NumPy says: {error}"
             ) from error
         _explain_unreadable(X, error)
         raise
@@ -250,9 +251,10 @@ def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
             "bring its own labels."
         )
     y = to_numpy(y)
-    if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+    shape = np.asarray(y).shape
+    if len(shape) == 2 and shape[1] > 1:
         raise ValueError(
-            f"y should be a 1d array of labels, got shape {np.shape(y)}. Turn one-hot rows into labels: "
+            f"y should be a 1d array of labels, got shape {shape}. Turn one-hot rows into labels: "
             "y.argmax(axis=1)."
         )
     labels: NDArray[Any] = column_or_1d(y, warn=True)
