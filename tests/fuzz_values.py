@@ -522,8 +522,7 @@ Pairs(X, y, targets=3) ; torch.utils.data.TensorDataset(torch.tensor(X).float())
 Pairs(X, y, lambda x, t: (frame(x[None]), t)) ;
 torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(y)) ; Pairs(X, y, length=2.5) ;
 Pairs(X, y, targets=X) ; Pairs(X, y, lambda x, t: (torch.tensor(x, requires_grad=True).float(), int(t))) ;
-Pairs(X, y, targets=NAMES[y]) ; torch.utils.data.TensorDataset(torch.tensor(X).float(), torch.eye(3)[y]) ;
-torch.utils.data.ConcatDataset([Pairs(X, y), Stream])
+Pairs(X, y, targets=NAMES[y]) ; torch.utils.data.TensorDataset(torch.tensor(X).float(), torch.eye(3)[y])
 """)
 GRIDS = options("""
 {'smoothing': ['none', 'ils2']} ; {'smoothing__epsilon': [0.1, 0.2]} ;
