@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.externals._numpydoc.docscrape import NumpyDocString
+from sklearn.metrics._scorer import _Scorer
 from sklearn.model_selection import _search
 from sklearn.model_selection._validation import (
     _insert_error_scores as insert_error_scores,
@@ -37,6 +38,7 @@ __all__ = [
     "Interval",
     "InvalidParameterError",
     "Options",
+    "ResponseScorer",
     "StrOptions",
     "check_method_params",
     "check_sample_weight",
@@ -49,6 +51,8 @@ __all__ = [
     "validate_parameter_constraints",
     "warn_or_raise_about_fit_failures",
 ]
+
+ResponseScorer: Any = _Scorer
 
 if TYPE_CHECKING:
     # scikit-learn has no types: this says what a search that is fitted has and what its methods
@@ -78,12 +82,20 @@ else:
     BaseSearchCV = _search.BaseSearchCV
 
 
-def check_sample_weight(sample_weight: ArrayLike | None, X: Any, **kwargs: Any) -> NDArray[Any]:
-    """Return weights, not all of them zero (scikit-learn 1.8 does not check that)."""
-    weight: NDArray[Any] = _check_sample_weight(sample_weight, X, **kwargs)
+def check_sample_weight(sample_weight: ArrayLike, n_samples: int) -> NDArray[np.float64]:
+    """Return weights with the mean 1 over the rows that have any, so that their scale says nothing.
+
+    Raises ValueError if a weight is negative, NaN or infinite, or if all are zero (scikit-learn 1.8
+    does not check that).
+    """
+    weight: NDArray[np.float64] = _check_sample_weight(
+        sample_weight, np.empty(n_samples), dtype=np.float64, ensure_non_negative=True
+    )
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
-    return weight
+    weight = weight / weight.max()  # first, because the sum of large weights overflows
+    scaled: NDArray[np.float64] = weight / (weight.sum() / np.count_nonzero(weight))
+    return scaled
 
 
 def scorer_name(scorer: Any) -> str | None:

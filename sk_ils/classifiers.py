@@ -147,7 +147,7 @@ class TeacherClassifier(CalibratedNet):
             ``targets`` if they agree with the items that are looked at.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, which count in the training loss, the validation loss and the
-            temperature.
+            temperature. Their scale does not matter: the mean weight becomes 1.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group are held out together.
         **fit_params
@@ -490,13 +490,14 @@ class InstanceSmoothedClassifier(CalibratedNet):
             ``targets`` if they agree with the items that are looked at.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, which count in the training loss, the validation loss and the
-            temperature, of the teacher too if it takes weights.
+            temperature, of the teacher too if it takes weights. Their scale does not matter: the
+            mean weight becomes 1.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group are held out together.
         teacher_proba : array-like of shape (n_samples, n_classes), default=None
-            A teacher's probabilities of each row, columns in sorted order of the labels, instead of
-            a teacher. They leak the labels of test rows in a cross-validation unless the teacher
-            never saw X.
+            A teacher's probabilities of each row, columns in sorted order of the labels, or a
+            DataFrame whose columns have the labels as names, instead of a teacher. They leak the
+            labels of test rows in a cross-validation unless the teacher never saw X.
         **fit_params
             Refused, with the way to what skorch would do with them.
 

@@ -15,8 +15,10 @@ from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from sk_ils._net.advice import each_once
+from sk_ils._labels import distinct, positions
 from sk_ils._net.inputs import check_labels, dataset_labels, is_dataset
 from sk_ils._net.seeding import draw_seed
+from sk_ils._probabilities import as_labels, as_numpy
 from sk_ils._search.evaluation import evaluate
 from sk_ils._search.pipelines import classifier_of, pipeline_metadata, prefix_of, with_seed
 from sk_ils._sklearn_compat import (
@@ -24,6 +26,7 @@ from sk_ils._sklearn_compat import (
     Interval,
     StrOptions,
     check_method_params,
+    check_sample_weight,
     describe_parameters,
     insert_error_scores,
     routing_enabled,
@@ -99,15 +102,24 @@ class NegCrossEntropyScorer:
     # By which displays know what the score is.
     score_name: ClassVar[str] = "neg_log_loss"
 
+    def __init__(self, labels: NDArray[Any] | None = None) -> None:
+        # All labels of a search: those that an estimator never saw get a small probability.
+        self.labels = labels
+
     def __call__(self, estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log-probability of the true class; greater is better, 0 at most."""
-        proba, classes, labels = estimator.predict_proba(X), estimator.classes_, np.asarray(y)
-        known = np.isin(labels, classes)
-        true = np.full(len(labels), _ABSENT_PROBA)
-        true[known] = proba[known, np.searchsorted(classes, labels[known])]
+        proba, classes = estimator.predict_proba(X), np.asarray(estimator.classes_)
+        absent = np.array([], dtype=int) if self.labels is None else np.setdiff1d(self.labels, classes)
+        y_true = as_labels(y, "y")
+        column = positions(y_true, np.concatenate((classes, absent)) if len(absent) else classes, "y")
+        known = column < len(classes)
+        true = np.full(len(y_true), _ABSENT_PROBA)
+        true[known] = proba[known, column[known]]
         # Saturated probabilities as in log_loss.
         log_proba = np.log(np.maximum(true, np.finfo(proba.dtype).eps))
-        weights = None if sample_weight is None else np.asarray(sample_weight)
+        weights = None
+        if sample_weight is not None:
+            weights = check_sample_weight(as_numpy(sample_weight), len(y_true))
         return float(np.average(log_proba, weights=weights))
 
     def __repr__(self) -> str:
@@ -292,6 +304,8 @@ class SmoothingSearchCV(BaseSearchCV):
         base = with_seed(clone(self.estimator), seed)
         scorers, refit_metric = self._get_scorers()
         X, y = _with_labels(X, y)
+        if self.scoring is None:
+            scorers = NegCrossEntropyScorer(distinct(y))
         params = check_method_params(X, params)
         routed = self._get_routed_params_for_fit(params)
         metadata = dict(routed.estimator.fit)
@@ -323,6 +337,31 @@ class SmoothingSearchCV(BaseSearchCV):
             self.cv_results_ = results
         self._warn_of_edges()
         return self
+
+    def score(self, X: Any, y: Any = None, **params: Any) -> float:
+        """Return the score of the best estimator on other rows.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As the estimator's predict_proba takes it.
+        y : array-like of shape (n_samples,), default=None
+            True labels, all of them known to the estimator; None for a Dataset that has them.
+        **params : dict
+            Metadata for the scorer, with metadata routing enabled.
+
+        Returns
+        -------
+        float
+            By `scoring`, or by `refit` if there are several scores. Greater is better.
+
+        Raises
+        ------
+        ValueError
+            If a label is none of the estimator's classes (``scoring=None``).
+        """
+        score = super().score(X, dataset_labels(X) if y is None and is_dataset(X) else y, **params)
+        return float(score)
 
     def _get_params_html(self, deep: bool = True, doc_link: str = "") -> Any:
         return describe_parameters(super()._get_params_html(deep=False, doc_link=doc_link), type(self))

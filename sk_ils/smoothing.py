@@ -107,12 +107,17 @@ def quadratic_smoothing_factor(
     Tensor
         Smoothing factors in [0, max_epsilon], of the same shape as `true_class_proba`.
     """
+    curvature = _representable(curvature, true_class_proba) if curvature else 0.0
     return (curvature * (true_class_proba - shift) ** 2).clamp(max=max_epsilon)
 
 
-def _positive(temperature: float, logits: Tensor) -> float:
-    """Return a temperature that is not 0 in the type of the logits, as 1e-300 is in float32."""
-    return max(temperature, torch.finfo(logits.dtype).tiny)
+def _representable(value: float, tensor: Tensor) -> float:
+    """Return a positive number that is neither 0 nor infinite in a tensor's type.
+
+    In float32, 1e-300 would be 0, and 1e39 infinite.
+    """
+    limits = torch.finfo(tensor.dtype)
+    return min(max(value, limits.tiny), limits.max)
 
 
 def wrong_class_share(logits: Tensor, y: Tensor, *, temperature: float = 1.0) -> Tensor:
@@ -139,7 +144,7 @@ def wrong_class_share(logits: Tensor, y: Tensor, *, temperature: float = 1.0) ->
     wrong = logits.scatter(1, y[:, None], -torch.inf)
     # Shift before the division: the largest entry becomes 0, which overflows at no temperature.
     wrong = wrong - wrong.amax(dim=1, keepdim=True)
-    return torch.softmax(wrong / _positive(temperature, wrong), dim=1)
+    return torch.softmax(wrong / _representable(temperature, wrong), dim=1)
 
 
 def smoothed_targets(y: Tensor, smoothing_factor: Tensor, share: Tensor) -> Tensor:
@@ -185,7 +190,7 @@ def mixed_targets(y: Tensor, logits: Tensor, *, weight: float, temperature: floa
         Rows sum to 1.
     """
     shifted = logits - logits.amax(dim=1, keepdim=True).detach()  # as in wrong_class_share
-    output = torch.softmax(shifted / _positive(temperature, shifted), dim=1)
+    output = torch.softmax(shifted / _representable(temperature, shifted), dim=1)
     return weight * output + (1 - weight) * torch.zeros_like(output).scatter(1, y[:, None], 1.0)
 
 

@@ -12,12 +12,18 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sk_ils._labels import distinct, shown
+from sk_ils._probabilities import as_numpy
+from sk_ils._sklearn_compat import check_sample_weight
+
 __all__ = ["fit_temperature", "log_softmax", "softmax"]
 
 # Bounds of the search for ln T; the prior keeps the minimum far from both on any data.
 _LOG_BOUNDS = (math.log(1e-4), math.log(1e5))
 _GRID_STEPS = 18
 _PRIOR_WEIGHT = 2.0
+# Of a logit below the highest of its row: divided by any T and summed over any rows it is finite.
+_LOWEST = -1e290
 
 
 def log_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
@@ -40,7 +46,7 @@ def log_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float
     >>> log_softmax([[0.0, 0.0]]).round(4)
     array([[-0.6931, -0.6931]])
     """
-    scaled = _below_zero(logits) / temperature
+    scaled = _scaled(logits, temperature)
     scaled -= np.log(np.exp(scaled).sum(axis=1, keepdims=True))
     return scaled
 
@@ -65,26 +71,42 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
     >>> softmax([[0.0, np.log(3)]], temperature=1.0).round(4)
     array([[0.25, 0.75]])
     """
-    proba = _below_zero(logits)
-    proba /= temperature
+    proba = _scaled(logits, temperature)
     np.exp(proba, out=proba)
     proba /= proba.sum(axis=1, keepdims=True)
     return proba
 
 
+def _scaled(logits: ArrayLike, temperature: float) -> NDArray[np.float64]:
+    """Return logits / temperature as a float64 copy, finite if the logits are."""
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature must be in (0, inf), got {temperature!r}.")
+    scaled = _below_zero(logits)
+    with np.errstate(over="ignore"):
+        scaled /= temperature
+    return np.maximum(scaled, np.finfo(np.float64).min, out=scaled)
+
+
 def _below_zero(logits: ArrayLike) -> NDArray[np.float64]:
     """Return a float64 copy, each row shifted to a maximum of 0 so that exp cannot overflow."""
     shifted = np.array(logits, dtype=np.float64)
-    shifted -= shifted.max(axis=1, keepdims=True)
+    with np.errstate(over="ignore"):
+        shifted -= shifted.max(axis=1, keepdims=True)
     return shifted
 
 
 def fit_temperature(logits: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     r"""Return the temperature that calibrates held-out logits, with a weak prior towards 1.
 
-    .. math:: T = \arg\min_T \sum_i w_i \, (-\ln \mathrm{softmax}(z_i / T)_{y_i}) + 2 (\ln T)^2
+    .. math::
 
-    with the logits :math:`z_i` and the weight :math:`w_i` of sample i. This is temperature scaling
+        T = \arg\min_T \frac{n}{W} \sum_i w_i \, (-\ln \mathrm{softmax}(z_i / T)_{y_i})
+            + 2 (\ln T)^2
+
+    with the logits :math:`z_i` and the weight :math:`w_i` of sample i, the sum W of the weights and
+    the number n of samples; with weights, n is Kish's effective number
+    :math:`W^2 / \sum_i w_i^2`. So the scale of the weights does not matter, and the prior counts as
+    much against a few heavy samples as against a few samples. This is temperature scaling
     ([1]_ in the module's references) as a maximum a posteriori estimate: ln T has a normal prior
     with standard deviation 1/2. With many samples the prior does not matter. On a small hold-out
     that is classified without an error the maximum-likelihood T is 0; the prior keeps T at a
@@ -93,16 +115,22 @@ def fit_temperature(logits: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | 
     Parameters
     ----------
     logits : array-like of shape (n_samples, n_classes)
-        Logits of samples that the network was not trained on.
+        Logits of samples that the network was not trained on; finite.
     y : array-like of shape (n_samples,)
         True classes, as indices from 0 to n_classes - 1.
     sample_weight : array-like of shape (n_samples,), default=None
-        Non-negative weights; a weight of 2 counts as two samples.
+        Non-negative weights, not all of them 0; their scale does not matter.
 
     Returns
     -------
     float
         T, in [1e-4, 1e5]; 1 if there are no samples.
+
+    Raises
+    ------
+    ValueError
+        If logits are NaN or infinite, if labels are no class indices, or if weights are negative,
+        NaN, infinite or all 0.
 
     Examples
     --------
@@ -114,9 +142,14 @@ def fit_temperature(logits: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | 
     >>> round(fit_temperature(logits, y), 1), round(4 / math.log(3), 1)
     (3.6, 3.6)
     """
-    shifted = _below_zero(logits) if len(np.asarray(logits)) else np.zeros((0, 2))
-    labels = np.asarray(y, dtype=np.int64)
-    weights = np.ones(len(labels)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    scores, labels = _checked(logits, y)
+    if len(labels) == 0:
+        return 1.0
+    weights = np.ones(len(labels))
+    if sample_weight is not None:
+        weights = check_sample_weight(sample_weight, len(labels))
+        weights *= weights.sum() / (weights @ weights)  # their sum is now Kish's number
+    shifted = np.maximum(_below_zero(scores), _LOWEST)
     true = shifted[np.arange(len(labels)), labels]
 
     def cost(log_temperature: float) -> float:
@@ -131,6 +164,31 @@ def fit_temperature(logits: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | 
     best = int(np.argmin(costs))
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
     return math.exp(_golden_section(cost, float(low), float(high)))
+
+
+def _checked(logits: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return logits as float64 and labels as int64; raise ValueError if unfit."""
+    scores = np.asarray(as_numpy(logits), dtype=np.float64)
+    labels = np.asarray(as_numpy(y))
+    if scores.ndim != 2 or labels.shape != scores.shape[:1]:
+        raise ValueError(
+            "Expected logits of shape (n_samples, n_classes) and y of shape (n_samples,), got "
+            f"{scores.shape} and {labels.shape}."
+        )
+    if not np.isfinite(scores).all():
+        raise ValueError("The logits hold NaN or infinity; floor probabilities before taking the log.")
+    if len(labels) == 0:
+        return scores, labels.astype(np.int64)
+    n_classes = scores.shape[1]
+    if labels.dtype.kind not in "iubf" or not ((labels >= 0) & (labels < n_classes)).all():
+        raise ValueError(
+            f"Expected y as class indices from 0 to {n_classes - 1}, got the labels "
+            f"{shown(distinct(labels))}; encode labels with np.unique(y, return_inverse=True)."
+        )
+    codes = labels.astype(np.int64)
+    if (codes != labels).any():
+        raise ValueError(f"Expected y as class indices, got the labels {shown(distinct(labels))}.")
+    return scores, codes
 
 
 def _golden_section(

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
@@ -275,11 +276,9 @@ def test_order_of_classes_does_not_matter(data, opts, random):
         assert after == pytest.approx(before, abs=1e-12)
 
 
-@given(predictions(), options, st.booleans())
-def test_weights_equal_repetitions(data, opts, debias):
+@given(predictions(), options)
+def test_weights_equal_repetitions(data, opts):
     y, p, w = data
-    if debias:
-        opts = {**opts, "norm": "l2", "debias": True}
     opts["labels"] = range(p.shape[1])
     for error in ERRORS:
         weighted = error(y, p, sample_weight=w, **opts)
@@ -287,12 +286,18 @@ def test_weights_equal_repetitions(data, opts, debias):
         assert weighted == pytest.approx(repeated, abs=1e-12)
 
 
-@given(predictions(), options)
-def test_scale_of_the_weights_does_not_matter(data, opts):
+@given(predictions(), options, st.booleans(), st.sampled_from([1e-300, 1e-9, 0.1, 3.0, 1e30, 4e307]))
+def test_scale_of_the_weights_does_not_matter(data, opts, debias, scale):
     y, p, w = data
+    if debias:
+        opts = {**opts, "norm": "l2", "debias": True}
+    opts["labels"] = range(p.shape[1])
     for error in ERRORS:
-        a, b = (error(y, p, labels=range(p.shape[1]), sample_weight=s * w, **opts) for s in (1, 2.0**-30))
-        assert a == pytest.approx(b, abs=1e-12)
+        assert error(y, p, sample_weight=scale * w, **opts) == pytest.approx(
+            error(y, p, sample_weight=w, **opts), abs=1e-12
+        )
+        same = np.full(len(y), scale)
+        assert error(y, p, sample_weight=same, **opts) == pytest.approx(error(y, p, **opts), abs=1e-12)
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -352,17 +357,19 @@ def test_debiased_error_is_kumars_estimator():
 
 
 @pytest.mark.slow
-def test_debiased_error_has_no_bias_where_the_plain_one_has():
+@pytest.mark.parametrize("weighted", [False, True])
+def test_debiased_error_has_no_bias_where_the_plain_one_has(weighted):
     # Every row has one of three probabilities, so that binning itself loses nothing.
     rng = np.random.default_rng(0)
     n, p = 150, np.array([0.65, 0.75, 0.95])
+    w = np.tile(rng.exponential(size=n // 3) ** 2, 3) if weighted else None
     truth = np.array([0.45, 0.75, 0.9])
     true_square = np.mean((p - truth) ** 2)
     which = np.repeat([0, 1, 2], n // 3)
     debiased, plain = [], []
     for _ in range(4000):
         y = (rng.random(n) < truth[which]).astype(int)
-        kwargs = {"labels": [0, 1], "norm": "l2", "average": None}
+        kwargs = {"labels": [0, 1], "norm": "l2", "average": None, "sample_weight": w}
         debiased.append(classwise_calibration_error(y, p[which], debias=True, **kwargs)[1])
         plain.append(classwise_calibration_error(y, p[which], **kwargs)[1] ** 2)
     standard_error = np.std(debiased) / np.sqrt(4000)
@@ -413,8 +420,10 @@ def test_a_class_may_be_absent_if_labels_name_it(error, names):
     [
         ([0, 1], "must hold 3 different labels"),
         ([0, 1, 1], "must hold 3 different labels"),
-        ([0, 1, 5], "y_true contains 2, which is not among the labels"),
-        (["0", "1", "2"], "y_true contains .*, which is not among the labels"),
+        ([0, 1, 5], r"not among the classes: \[2\]. y_true has the labels \[0, 1, 2\].* are \[0, 1, 5\]"),
+        (["0", "1", "2"], r"y_true has the labels \[0, 1, 2\], the classes are \['0', '1', '2'\]"),
+        ([1, 2, 3], r"not among the classes: \[0\]"),
+        ([0, 1, None], "labels contains NaN, None or NA"),
     ],
 )
 @pytest.mark.parametrize("error", ERRORS)
@@ -448,6 +457,131 @@ def test_what_is_no_probability_is_refused_with_advice(error, strategy, dtype):
     refused(bad, r"row 7 sums to 0\.\d+\. Divide by the sums")
     bad[7] = 0
     refused(bad, "row 7 sums to 0")
+    masked = np.ma.masked_greater(p, 0.9)
+    refused(masked, "holds nan")
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize(
+    "container",
+    [
+        lambda p: p.tolist(),
+        lambda p: p.astype(object),
+        lambda p: np.where(np.isnan(p), None, p.astype(object)),
+        pd.DataFrame,
+        lambda p: pd.DataFrame(p).astype("Float64"),
+        lambda p: pd.DataFrame(np.where(np.isnan(p), pd.NA, p.astype(object))),
+        lambda p: torch.tensor(p, requires_grad=True),
+        lambda p: list(torch.tensor(p)),
+    ],
+)
+def test_nan_is_refused_in_any_container(error, container):
+    y, p = random_predictions(50, 3)
+    assert error(y, container(p)) == pytest.approx(error(y, p))
+    p[7, 1] = np.nan
+    with pytest.raises(ValueError, match=r"row 7 holds nan|NAType"):
+        error(y, container(p))
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_missing_labels_are_refused(error, missing):
+    y, p = random_predictions(50, 3)
+    for names in y.astype(object), np.array(["a", "b", "c"], dtype=object)[y]:
+        names[4] = missing
+        for labels in None, [0, 1, 2]:
+            with pytest.raises(ValueError, match="y_true contains NaN, None or NA"):
+                error(names, p, labels=labels)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_masked_labels_are_refused(error):
+    y, p = random_predictions(50, 3)
+    with pytest.raises(ValueError, match="y_true is masked"):
+        error(np.ma.masked_equal(y, 1), p)
+
+
+# Containers
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_tensors_count_in_their_own_type(error, dtype):
+    y, p = random_predictions(200, 10, dtype=np.dtype(dtype).type)
+    tensor = torch.tensor(p, requires_grad=True)
+    assert error(torch.tensor(y), tensor, sample_weight=torch.ones(200)) == error(y, p)
+
+
+def test_rows_of_bfloat16_are_divided_by_their_sums():
+    y, p = random_predictions(500, 10, dtype=np.float32)
+    half = torch.tensor(p).bfloat16()
+    exact = half.double().numpy()
+    exact /= exact.sum(axis=1, keepdims=True)
+    assert expected_calibration_error(y, half) == pytest.approx(
+        expected_calibration_error(y, exact), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_rounded_probabilities_are_divided_by_their_sums_with_one_warning(error, order):
+    y, p = random_predictions(300_000, 3)
+    rounded = np.array(p.round(3), order=order)
+    before = rounded.copy()
+    with pytest.warns(
+        UserWarning, match=r"of 300000 rows of y_proba do not sum to 1 \(off by up to 0.001\)"
+    ) as seen:
+        value = error(y, rounded)
+    assert len(seen) == 1
+    assert value == error(y, rounded / rounded.sum(axis=1, keepdims=True))
+    np.testing.assert_array_equal(rounded, before)
+    with pytest.raises(ValueError, match="must sum to 1; row"):
+        error(y, p.round(2))
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("names", [["a", "b", "c"], [0, 1, 2], [1, 2, 3], [0.5, 1.5, 2.5], [-1, 0, 1]])
+@pytest.mark.parametrize("text", [False, True])
+def test_columns_of_a_data_frame_go_by_their_names(error, names, text):
+    y, p = random_predictions(200, 3)
+    expected = error(y, p)
+    frame = pd.DataFrame(p, columns=[str(name) for name in names] if text else names)
+    for order in ([0, 1, 2], [2, 0, 1]):
+        turned = frame.iloc[:, order]
+        for labels in None, names, names[::-1]:
+            assert error(np.array(names)[y], turned, labels=labels) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_names_of_columns_tell_the_classes_that_y_lacks(error):
+    y, p = random_predictions(200, 3)
+    rows = y != 1
+    names = np.array(["a", "b", "c"])
+    frame = pd.DataFrame(p, columns=names)[["c", "b", "a"]]
+    assert error(names[y[rows]], frame[rows]) == pytest.approx(error(names[y[rows]], p[rows], labels=names))
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_default_names_of_columns_say_nothing(error):
+    y, p = random_predictions(200, 3)
+    expected = error(y, p)
+    names = np.array(["a", "b", "c"])
+    for columns in None, pd.Index([0, 1, 2]), [f"column_{i}" for i in range(3)]:
+        frame = pd.DataFrame(p, columns=columns)
+        assert error(names[y], frame) == expected
+        assert error(names[y], frame, labels=names) == expected
+        assert error(y + 1, frame) == expected
+    assert error(y, pd.DataFrame(p[:, ::-1]), labels=[2, 1, 0]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("columns", [["p_a", "p_b", "p_c"], ["a", "b", "d"], [1, 2, 3], range(1, 4)])
+def test_other_names_of_columns_are_refused_with_both_sets(error, columns):
+    y, p = random_predictions(200, 3)
+    names = np.array(["a", "b", "c"])
+    for labels in None, names:
+        with pytest.raises(ValueError, match=r"columns are \[.*\], the labels \['a', 'b', 'c'\]"):
+            error(names[y], pd.DataFrame(p, columns=columns), labels=labels)
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -486,7 +620,7 @@ def test_the_tolerance_is_that_of_the_inputs_own_type(error):
     y, p = random_predictions(500, 50, dtype=np.float32)
     half = p.astype(np.float16)
     assert error(y, half) == pytest.approx(error(y, p), abs=1e-2)
-    with pytest.raises(ValueError, match="keep float16 and float32 probabilities in their own"):
+    with pytest.warns(UserWarning, match="rows of y_proba do not sum to 1"):
         error(y, half.astype(np.float64))
 
 
@@ -502,6 +636,7 @@ def test_the_tolerance_is_that_of_the_inputs_own_type(error):
         ({"sample_weight": [1, 1, 1, -1]}, "Negative values"),
         ({"sample_weight": [0, 0, 0, 0]}, "at least one non-zero"),
         ({"n_bins": 0}, "n_bins"),
+        ({"n_bins": 10**9}, "n_bins"),
         ({"n_bins": 2.5}, "n_bins"),
         ({"strategy": "equal"}, "strategy"),
         ({"norm": "l3"}, "norm"),

@@ -166,6 +166,34 @@ def test_rows_without_weight_count_nothing():
     assert dict(report) == dict(kept)
 
 
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+@pytest.mark.parametrize("scale", [1e-300, 0.1, 1e300])
+def test_scale_of_the_weights_does_not_matter(strategy, scale):
+    y, p = simulate(100)
+    w = np.random.default_rng(0).exponential(size=100)
+    models = {"a": p, "b": p**2 / (p**2).sum(axis=1, keepdims=True)}
+    options = {"n_resamples": 50, "strategy": strategy, "random_state": 0}
+    reports = [calibration_report(y, models, sample_weight=weight, **options) for weight in (w, scale * w)]
+    pd.testing.assert_frame_equal(*(report.frame() for report in reports), rtol=1e-9, atol=1e-12)
+    same = [report_of(y, p, sample_weight=weight, n_resamples=50) for weight in (np.full(100, scale), None)]
+    pd.testing.assert_frame_equal(*(report.frame() for report in same), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("names", [["a", "b", "b - a"], ["b - a", "a", "b"], ["a", "b - a", "c", "c - b"]])
+def test_models_named_like_a_difference_are_refused(names):
+    y, p = simulate(50)
+    with pytest.raises(ValueError, match=r"names a difference of two models .*rename"):
+        calibration_report(y, dict.fromkeys(names, p), n_resamples=2)
+
+
+def test_the_columns_of_each_models_frame_go_by_their_names():
+    y, p = simulate(50)
+    names = np.array(["x", "y", "z"])
+    turned = pd.DataFrame(p, columns=names)[["z", "x", "y"]]
+    report = calibration_report(names[y], {"a": p, "b": turned}, n_resamples=5, random_state=0)
+    assert report["a"] == report["b"]
+
+
 def test_labels_and_one_column_are_taken_as_by_the_functions():
     y, p = simulate(100, 2)
     names = np.array(["no", "yes"])[y]
@@ -221,6 +249,7 @@ def test_representations_show_every_number_and_the_caveat():
         ({"n_resamples": 1}, "n_resamples"),
         ({"strategy": "equal"}, "strategy"),
         ({"n_bins": 0}, "n_bins"),
+        ({"n_bins": 10**9}, "n_bins"),
         ({"random_state": "x"}, "random_state"),
     ],
 )

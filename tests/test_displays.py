@@ -3,6 +3,7 @@
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import binomtest
 from sklearn.naive_bayes import GaussianNB
@@ -43,7 +44,7 @@ def legend_texts(ax):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_curve_holds_the_means_of_its_bins(dtype, weighted):
     y, p = calibrated_predictions(dtype=dtype)
-    w = np.arange(300) % 3 if weighted else np.ones(300)
+    w = np.arange(300) % 2 if weighted else np.ones(300)
     display = ReliabilityDisplay.from_predictions(y, p, n_bins=7, sample_weight=w if weighted else None)
     frame = display.frame()
     confidence, correct = p.max(axis=1), p.argmax(axis=1) == y
@@ -60,6 +61,31 @@ def test_a_curve_holds_the_means_of_its_bins(dtype, weighted):
             hits = round(bin_.frequency * bin_.count)
             test = binomtest(hits, round(bin_.count)).proportion_ci(0.95, method="wilson")
             assert (bin_.low, bin_.high) == pytest.approx((test.low, test.high), abs=1e-9)
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+@pytest.mark.parametrize("scale", [1e-300, 0.1, 1e300])
+def test_scale_of_the_weights_does_not_matter(strategy, scale):
+    y, p = calibrated_predictions()
+    w = np.random.default_rng(0).exponential(size=300)
+    frames = [
+        ReliabilityDisplay.from_predictions(y, p, sample_weight=weight, strategy=strategy).frame()
+        for weight in (w, scale * w, np.full(300, scale), None)
+    ]
+    pd.testing.assert_frame_equal(frames[0], frames[1])
+    pd.testing.assert_frame_equal(frames[2], frames[3])
+
+
+def test_intervals_of_weighted_samples_are_those_of_kishs_effective_number():
+    y, p = calibrated_predictions()
+    w = np.random.default_rng(0).exponential(size=300) ** 2
+    bin_ = ReliabilityDisplay.from_predictions(y, p, n_bins=1, sample_weight=w).frame().iloc[0]
+    rate = np.average(p.argmax(axis=1) == y, weights=w)
+    n, z = w.sum() ** 2 / (w**2).sum(), 1.959963984540054
+    # Wilson's interval holds the rates from which the observed one is less than z deviations away.
+    for end in bin_.low, bin_.high:
+        assert abs(rate - end) == pytest.approx(z * np.sqrt(end * (1 - end) / n))
+    assert bin_["count"] == pytest.approx(300)
 
 
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])

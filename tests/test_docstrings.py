@@ -44,7 +44,7 @@ SISTERS = [
         calibration_report,
         {"y_proba", "n_bins", "strategy", "sample_weight"},
     ),
-    (calibration_report, CalibrationScorer, set()),
+    (calibration_report, CalibrationScorer, {"labels"}),
     # The labels of a search are those of all folds.
     (calibration_report, calibration_scoring, {"labels"}),
     (calibration_scoring, CalibrationScorer, set()),

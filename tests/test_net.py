@@ -228,13 +228,26 @@ def test_a_validation_batch_without_weight_counts_nothing(teacher, table):
 
 def test_a_factor_on_all_weights_changes_nothing(teacher, table):
     X, y = table
-    # with SGD, because the steps of Adam do not depend on the scale of the loss,
-    # and without a temperature, because its prior weighs less beside heavier rows
-    clf = teacher(optimizer=torch.optim.SGD, lr=0.1, dtype="float64", temperature_scaling=False)
+    # with SGD, because the steps of Adam do not depend on the scale of the loss
+    clf = teacher(optimizer=torch.optim.SGD, lr=0.1, dtype="float64")
     plain = clf.fit(X, y).predict_proba(X)
-    for factor in (0.01, 3.0):
+    for factor in (1e-300, 0.01, 3.0, 1e308):
         weighted = clf.fit(X, y, sample_weight=np.full(len(y), factor)).predict_proba(X)
         np.testing.assert_allclose(weighted, plain, rtol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("factor", [1e-300, 1e-40, 0.1, 1e40, 1e300])
+def test_the_scale_of_unequal_weights_changes_nothing(teacher, table, dtype, factor):
+    X, y = table
+    weight = np.random.default_rng(0).exponential(size=len(y))
+    clf = teacher(optimizer=torch.optim.SGD, lr=0.1, dtype=dtype, max_epochs=3)
+    proba, temperature = [], []
+    for w in weight, factor * weight:
+        proba.append(clf.fit(X, y, sample_weight=w).predict_proba(X))
+        temperature.append(clf.temperature_)
+    np.testing.assert_allclose(*proba, rtol=2e-3)
+    assert temperature[0] == pytest.approx(temperature[1], rel=3e-4)
 
 
 # --- going on -----------------------------------------------------------------------------------------

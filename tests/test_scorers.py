@@ -99,8 +99,9 @@ def test_folds_may_lack_any_class():
     X, y = rng.standard_normal((90, 2)), np.repeat(["a", "b", "c"], 30)
     clf = RandomForestClassifier(n_estimators=5, random_state=0)
     # Without shuffling, each fold tests one class, which the estimator has never seen.
-    scores = cross_validate(clf, X, y, cv=KFold(3), scoring=CalibrationScorer(), error_score="raise")
-    assert (scores["test_accuracy"] == 0).all()
+    for scoring in CalibrationScorer(labels=["a", "b", "c"]), calibration_scoring(labels=["a", "b", "c"]):
+        scores = cross_validate(clf, X, y, cv=KFold(3), scoring=scoring, error_score="raise")
+        assert (scores["test_accuracy"] == 0).all()
     np.testing.assert_array_less(-1, scores["test_neg_expected_calibration_error"])
     # Tested on one known class only.
     clf.fit(X, y)
@@ -116,20 +117,79 @@ def test_a_class_that_the_estimator_does_not_know_has_the_probability_zero():
     clf = GaussianNB().fit(X[:4], y[:4])
     p = clf.predict_proba(X)
     padded = np.column_stack([p[:, 0], np.zeros(5), p[:, 1]])
-    scores = CalibrationScorer(n_bins=5)(clf, X, y)
+    scores = CalibrationScorer(n_bins=5, labels=["c", "b", "a"])(clf, X, y)
     assert scores["neg_classwise_calibration_error"] == pytest.approx(
         -classwise_calibration_error(y, padded, n_bins=5)
     )
     assert scores["neg_log_loss"] == pytest.approx(-log_loss(y, padded))
 
 
-def test_single_scorers_take_absent_classes_from_labels():
+@pytest.mark.parametrize("labels", [None, [1, 2, 3]])
+def test_single_scorers_know_the_classes_that_a_fold_lacks(labels):
     X, y = np.random.default_rng(0).standard_normal((60, 2)), np.repeat([1, 2, 3], 20)
     clf = GaussianNB().fit(X, y)
-    for name, scorer in calibration_scoring(labels=[1, 2, 3]).items():
-        assert scorer(clf, X[:40], y[:40]) == pytest.approx(CalibrationScorer()(clf, X[:40], y[:40])[name])
-    with pytest.raises(ValueError, match="Pass labels="):
-        neg_expected_calibration_error_scorer(clf, X[:40], y[:40])
+    for rows in slice(40), slice(20, 60), slice(20, 40):
+        all_scores = CalibrationScorer()(clf, X[rows], y[rows])
+        for name, scorer in calibration_scoring(labels=labels).items():
+            assert scorer(clf, X[rows], y[rows]) == pytest.approx(all_scores[name])
+        for scorer, error in SINGLE.items():
+            expected = -error(y[rows], clf.predict_proba(X[rows]), labels=[1, 2, 3])
+            assert scorer(clf, X[rows], y[rows]) == expected
+
+
+SCORERS = [CalibrationScorer(), *SINGLE, *calibration_scoring().values()]
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+@pytest.mark.parametrize(
+    ("names", "change"),
+    [
+        (["a", "b", "c"], lambda codes: codes),
+        ([0, 1, 2], lambda codes: np.array(["a", "b", "c"])[codes]),
+        ([0, 1, 2], lambda codes: codes + 1),
+        ([1, 2, 3], lambda codes: codes),
+        ([0, 1, 2], lambda codes: codes.astype(str)),
+        (["a", "b", "c"], lambda codes: np.array(["a", "b", "d"])[codes]),
+        (["a", "b"], lambda codes: codes),
+        ([1, 2], lambda codes: codes),
+    ],
+)
+def test_labels_that_the_estimator_does_not_know_are_refused_with_both_sets(scorer, names, change):
+    codes = np.arange(60) % len(names)
+    X = np.random.default_rng(0).standard_normal((60, 2))
+    clf = GaussianNB().fit(X, np.array(names)[codes])
+    labels = change(codes)
+    with pytest.raises(ValueError, match="not among the classes") as error:
+        scorer(clf, X, labels)
+    assert f"{np.unique(labels).tolist()}" in str(error.value)
+    assert f"{names}" in str(error.value)
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+@pytest.mark.parametrize("missing", [None, np.nan])
+def test_missing_labels_are_refused(scorer, data, missing):
+    X, y = data
+    labels = y.astype(object)
+    labels[3] = missing
+    with pytest.raises(ValueError, match="y_true contains NaN, None or NA"):
+        scorer(LogisticRegression().fit(X, y), X, labels)
+
+
+@pytest.mark.parametrize(
+    "scorer", [CalibrationScorer(labels=[0, 1, 2]), *calibration_scoring([0, 1]).values()]
+)
+def test_labels_of_a_scorer_that_are_not_the_estimators_are_refused(scorer, data):
+    clf = LogisticRegression().fit(*data)
+    with pytest.raises(ValueError, match=r"classes_ has the labels \['ant'.* the classes are \[0, 1"):
+        scorer(clf, *data)
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+@pytest.mark.parametrize("scale", [1e-300, 0.1, 1e300])
+def test_scale_of_the_weights_does_not_matter(scorer, data, scale):
+    clf, w = LogisticRegression().fit(*data), np.random.default_rng(0).exponential(size=200)
+    scores = [scorer(clf, *data, sample_weight=weight) for weight in (w, scale * w)]
+    assert scores[0] == pytest.approx(scores[1])
 
 
 def test_options_reach_the_errors(data):
@@ -202,5 +262,7 @@ def test_scorers_can_be_pickled_and_shown(data):
     clf = LogisticRegression().fit(*data)
     for scorer in [*SINGLE, CalibrationScorer(n_bins=3), *calibration_scoring().values()]:
         assert pickle.loads(pickle.dumps(scorer))(clf, *data) == scorer(clf, *data)
-    assert repr(CalibrationScorer(n_bins=3)) == ("CalibrationScorer(n_bins=3, strategy='uniform', norm='l1')")
+    assert repr(CalibrationScorer(n_bins=3)) == (
+        "CalibrationScorer(n_bins=3, strategy='uniform', norm='l1', labels=None)"
+    )
     assert "expected_calibration_error" in repr(neg_expected_calibration_error_scorer)

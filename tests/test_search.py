@@ -15,7 +15,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import FitFailedWarning, NotFittedError
-from sklearn.metrics import get_scorer
+from sklearn.metrics import get_scorer, log_loss
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, PredefinedSplit
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -597,6 +597,48 @@ def test_class_that_a_training_part_lacks_is_clipped_with_one_warning(table, stu
         search = SmoothingSearchCV(student(max_epochs=1), SMALL, cv=KFold(3), refit=False).fit(X, y)
     assert len(caught) == 1
     np.testing.assert_allclose(split_scores(search), np.log(1e-7))
+
+
+def test_labels_that_the_estimator_does_not_know_have_no_default_score(table, student):
+    X, y = table
+    search = SmoothingSearchCV(student(max_epochs=1), SMALL, cv=2).fit(X, y)
+    known = np.unique(y)
+    codes = np.searchsorted(known, y)
+    for labels in codes, np.where(y == "ant", "emu", y):
+        with pytest.raises(ValueError, match="not among the classes") as error:
+            search.score(X, labels)
+        assert f"{np.unique(labels).tolist()}" in str(error.value)
+        assert f"{known.tolist()}" in str(error.value)
+    with pytest.raises(ValueError, match="y contains NaN, None or NA"):
+        search.score(X, np.where(y == "ant", None, y))
+    assert search.score(X[y != "bee"], y[y != "bee"]) == pytest.approx(
+        -log_loss(y[y != "bee"], search.predict_proba(X[y != "bee"]), labels=known)
+    )
+
+
+@pytest.mark.parametrize("scoring", [None, "accuracy"])
+def test_a_dataset_brings_the_labels_of_its_score(table, student, scoring):
+    X, y = table
+    codes = np.unique(y, return_inverse=True)[1]
+    search = SmoothingSearchCV(student(max_epochs=1), SMALL, cv=2, scoring=scoring).fit(X, codes)
+    dataset = torch.utils.data.TensorDataset(torch.as_tensor(X, dtype=torch.float32), torch.as_tensor(codes))
+    assert search.score(dataset) == pytest.approx(search.score(X, codes))
+
+
+@pytest.mark.parametrize("scale", [1e-40, 0.1, 1e40, 1e300])
+def test_scale_of_the_weights_changes_neither_choice_nor_score(table, student, scale):
+    X, y = table
+    weight = np.random.default_rng(0).exponential(size=len(y))
+    fits = [
+        SmoothingSearchCV(student(dtype="float64", max_epochs=3), SMALL, cv=2).fit(X, y, sample_weight=w)
+        for w in (weight, scale * weight)
+    ]
+    np.testing.assert_allclose(split_scores(fits[0]), split_scores(fits[1]), rtol=1e-4)
+    assert fits[0].best_params_ == fits[1].best_params_
+    for name in "temperature_", "teacher_temperature_":
+        values = [getattr(search.best_estimator_, name) for search in fits]
+        assert values[0] == pytest.approx(values[1], rel=3e-4)
+    np.testing.assert_allclose(*(search.predict_proba(X) for search in fits), rtol=1e-3)
 
 
 def test_default_score_is_the_negative_log_loss(table, student):

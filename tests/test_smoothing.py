@@ -175,7 +175,8 @@ def test_distillation_by_hand():
         (np.float32, 1e-30),
         (np.float64, 1e-30),
         (np.float64, 1e-300),
-        (np.float32, 1e-300),  # float32 has no number as small as that
+        (np.float32, 1e-46),  # float32 has no number as small as that
+        (np.float32, 1e-300),
     ],
 )
 @pytest.mark.parametrize(
@@ -197,6 +198,30 @@ def test_no_temperature_is_too_cold_for_what_the_rule_shares_out(rule, expected,
     logits *= dtype(1e10)  # over the temperature that is more than the type can hold
     targets = clone(rule).set_params(temperature=temperature).targets(y, logits)
     np.testing.assert_allclose(targets, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("temperature", [1e38, 1e39, 1e300])
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (ILS2(epsilon=0.6), [0.4, 0.2, 0.2, 0.2]),
+        (ILS(shift=0.5, curvature=1e300, max_epsilon=0.6), [0.4, 0.2, 0.2, 0.2]),
+        (SelfDistillation(weight=0.4), [0.7, 0.1, 0.1, 0.1]),
+    ],
+    ids=["ILS2", "ILS", "SelfDistillation"],
+)
+def test_at_the_limit_of_a_hot_temperature_all_classes_share_alike(rule, expected, temperature, dtype):
+    logits = np.array([[1.0, 0.5, 0.9, -300.0]], dtype)
+    targets = clone(rule).set_params(temperature=temperature).targets([0], logits)
+    np.testing.assert_allclose(targets, [expected], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", [ILS1, ILS])
+def test_a_steep_curve_leaves_the_shift_unsmoothed(kind, dtype):
+    factor = kind(shift=0.5, curvature=1e300).smoothing_factor(np.array([0.0, 0.5, 1.0], dtype))
+    np.testing.assert_allclose(factor, [0.2, 0, 0.2], rtol=1e-6)
 
 
 @given(data=instances(limit=30.0), weight=st.floats(0, 1), temperature=st.floats(0.1, 10))

@@ -50,11 +50,12 @@ from sk_ils._net.training import (
     check_logits,
     check_monitors,
     check_rows,
+    held_out_temperature,
     weighted_mean,
 )
 from sk_ils.batches import BatchLoader, DatasetLoader, SampleSet, Targets, check_keeps_rows
 from sk_ils.modules import MLP
-from sk_ils.temperature import fit_temperature, log_softmax, softmax
+from sk_ils.temperature import log_softmax, softmax
 
 # Samples of a table that are predicted together at least; see _infer_padded.
 _MIN_BLOCK = 32
@@ -448,7 +449,7 @@ class CalibratedNet(StatefulNet):
         weight = None if held_out.weight is None else held_out.weight.cpu().numpy()
         y_encoded = held_out.y_encoded.cpu().numpy()
         with self.fit_session(0):  # a Dataset's random augmentation must not move the training's numbers
-            return fit_temperature(self._logits(held_out), y_encoded, weight)
+            return held_out_temperature(self._logits(held_out), y_encoded, weight)
 
     # --- the training loop -----------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from sk_ils._labels import check_not_missing, distinct, positions
+from sk_ils._probabilities import as_floats, check_rows, pair_columns
 from sk_ils._sklearn_compat import check_sample_weight
 
 # Items of a Dataset whose labels are compared with its `targets`.
@@ -263,34 +265,17 @@ def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
             f"Found input variables with inconsistent numbers of samples: {n_rows} rows in X, {len(labels)} "
             "labels in y."
         )
-    if _has_missing(labels):
-        raise ValueError("Input y contains NaN, None or NA: drop the rows without a label.")
+    check_not_missing(labels, "y")
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise ValueError("Input y contains infinity; classifiers need class labels.")
-    _unique(labels)  # mixed types get a clearer message here
+    distinct(labels)  # mixed types get a clearer message here
     check_classification_targets(labels)
     return labels
 
 
-def _has_missing(labels: NDArray[Any]) -> bool:
-    if labels.dtype.kind == "f":
-        return bool(np.isnan(labels).any())
-    if labels.dtype.kind != "O":
-        return False
-    return any(value is None or _is_na(value) for value in labels)
-
-
-def _is_na(value: Any) -> bool:
-    """Return whether a value differs from itself, as NaN does, or cannot say so, as pandas.NA."""
-    try:
-        return bool(value != value)
-    except TypeError:
-        return True
-
-
 def check_classes(labels: NDArray[Any]) -> NDArray[Any]:
     """Return the sorted distinct labels, at least two."""
-    classes = _unique(labels)
+    classes = distinct(labels)
     if len(classes) < 2:
         raise ValueError(
             f"y has one class only, {classes[0]!r}: a classifier needs rows of at least two classes."
@@ -301,46 +286,24 @@ def check_classes(labels: NDArray[Any]) -> NDArray[Any]:
 def check_given_classes(classes: Any) -> NDArray[Any]:
     """Return the sorted distinct labels that are passed as `classes`."""
     array = np.asarray(to_numpy(classes))
-    if array.ndim != 1 or _has_missing(array):
+    if array.ndim != 1 or has_missing(array):
         raise ValueError(
             "classes must be a list of all labels that will ever come, nothing missing; got "
             f"{type(classes).__name__} of shape {array.shape}."
         )
-    return _unique(array)
-
-
-def _unique(labels: ArrayLike) -> NDArray[Any]:
-    try:
-        return np.unique(np.asarray(labels))
-    except TypeError as error:
-        kinds = sorted({type(value).__name__ for value in np.asarray(labels).tolist()})
-        if len(kinds) == 1:
-            raise ValueError(
-                f"The labels are of type {kinds[0]}, which cannot be sorted: pass strings or integers, "
-                "such as the names or values of an Enum."
-            ) from error
-        raise ValueError(f"The labels mix types that cannot be sorted: {', '.join(kinds)}.") from error
+    return distinct(array)
 
 
 def encode(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
     """Return each label's index in the sorted classes."""
-    unknown = np.setdiff1d(_unique(labels), classes)
-    if len(unknown):
-        raise ValueError(
-            f"y holds labels that are not among the classes: {unknown[:5].tolist()}; the classes are "
-            f"{classes[:20].tolist()}."
-        )
-    return np.searchsorted(classes, labels).astype(np.int64)
+    return positions(labels, classes, "y").astype(np.int64)
 
 
 def check_weight(sample_weight: ArrayLike | None, n_samples: int) -> Tensor | None:
-    """Return non-negative weights as a float64 tensor, or None."""
+    """Return non-negative weights, scaled to the mean 1, as a float64 tensor, or None."""
     if sample_weight is None:
         return None
-    weight = check_sample_weight(
-        to_numpy(sample_weight), np.empty(n_samples), dtype=np.float64, ensure_non_negative=True
-    )
-    return to_tensor(weight)
+    return to_tensor(check_sample_weight(to_numpy(sample_weight), n_samples))
 
 
 def check_epochs(epochs: Any) -> None:
@@ -369,44 +332,33 @@ def check_groups(groups: Any, n_rows: int) -> NDArray[Any] | None:
     return array
 
 
-# Rows of probabilities that went through float32 or were rounded in a file do not sum to 1 exactly.
-_SUM_TOLERANCE = 1e-3
-
-
 def check_probabilities(
-    proba: Any, n_rows: int | None, n_classes: int, *, owner: str
+    proba: Any, n_rows: int | None, classes: NDArray[Any], *, owner: str
 ) -> NDArray[np.floating]:
-    """Return a teacher's probabilities (n_rows, n_classes) after checking that they are such.
+    """Return a teacher's probabilities, their columns in the order of the classes.
 
     Parameters
     ----------
-    proba : array-like of shape (n_rows, n_classes)
+    proba : array-like, DataFrame or Tensor of shape (n_rows, n_classes)
+        The columns of a DataFrame go by their names.
     n_rows : int or None
         None takes any number of rows.
-    n_classes : int
+    classes : ndarray of shape (n_classes,)
+        The label of each column.
     owner : str
         Where they come from, for the errors.
 
     Returns
     -------
     ndarray of shape (n_rows, n_classes)
+        In [0, 1]; rows sum to 1 within the tolerance of their type.
     """
-    array = np.asarray(to_numpy(proba))
-    if array.dtype.kind not in "fiu":
-        raise ValueError(f"{owner} must hold numbers, got type {array.dtype}.")
-    if array.ndim != 2 or array.shape[1] != n_classes or n_rows not in (None, len(array)):
+    array = as_floats(proba, owner)
+    if array.ndim != 2 or array.shape[1] != len(classes) or n_rows not in (None, len(array)):
         raise ValueError(
             f"{owner} must have shape (n_samples, n_classes) = "
-            f"({'n' if n_rows is None else n_rows}, {n_classes}), one column for each class in the order of "
-            f"its classes_, else in sorted order; got {array.shape}."
+            f"({'n' if n_rows is None else n_rows}, {len(classes)}), one column for each class in the order "
+            f"of its classes_, else in sorted order; got {array.shape}."
         )
-    if not np.isfinite(array).all():
-        raise ValueError(f"{owner} contains NaN or infinity.")
-    sums = array.sum(axis=1, dtype=np.float64)
-    if array.min() < -_SUM_TOLERANCE or abs(sums - 1).max() > _SUM_TOLERANCE:
-        raise ValueError(
-            f"{owner} must hold probabilities: non-negative, every row with the sum 1; got values from "
-            f"{array.min():.3g} to {array.max():.3g} and sums from {sums.min():.3g} to {sums.max():.3g}. "
-            "Pass logits through a softmax first."
-        )
-    return array
+    array, _ = pair_columns(proba, array, classes, None, owner)
+    return check_rows(array, owner)

@@ -37,9 +37,8 @@ from sk_ils._net.seeding import others_may_fit
 from sk_ils._net.sklearn_net import named_parameters
 from sk_ils._net.split import fold_indices
 from sk_ils._net.teacher_cache import cache_key
-from sk_ils._net.training import DTYPES
+from sk_ils._net.training import DTYPES, held_out_temperature
 from sk_ils._sklearn_compat import InvalidParameterError
-from sk_ils.temperature import fit_temperature
 
 # A tree ensemble says 0 and 1; the log of this is about -16.
 _PROBA_FLOOR = 1e-7
@@ -255,7 +254,7 @@ class ClassifierTeacher(Teacher):
         known = check_probabilities(
             self.estimator.predict_proba(X),
             _n_rows(X),
-            len(columns),
+            classes[columns],
             owner=f"predict_proba of the teacher {type(self.estimator).__name__}",
         )
         proba = np.zeros((len(known), len(classes)))
@@ -376,10 +375,10 @@ def _fit_and_ask(teacher: Teacher, data: FitData, cv: int | None) -> TeacherOutp
     if out_of_fold is not None:
         # Each sample's logits come from a teacher that was not trained on it, so they can tell
         # T_cal.
-        temperature = fit_temperature(logits, data.train.y_encoded, data.train.sample_weight)
+        temperature = held_out_temperature(logits, data.train.y_encoded, data.train.sample_weight)
     elif data.valid is not None:
         held_out = teacher.logits(data.valid, data.classes)
-        temperature = fit_temperature(held_out, data.valid.y_encoded, data.valid.sample_weight)
+        temperature = held_out_temperature(held_out, data.valid.y_encoded, data.valid.sample_weight)
     else:
         temperature = 1.0
     return TeacherOutput(teacher.estimator, logits / np.asarray(temperature, dtype=logits.dtype), temperature)
@@ -407,9 +406,7 @@ def check_given_proba(teacher_proba: Any, teacher: Any, mode: str, data: FitData
     """Return `teacher_proba` after checking that it can stand in a teacher's place."""
     if teacher is not None or mode == "online":
         raise ValueError('teacher_proba replaces the teacher: leave teacher=None and teacher_mode="cached".')
-    return check_probabilities(
-        teacher_proba, len(data.train.source), len(data.classes), owner="teacher_proba"
-    )
+    return check_probabilities(teacher_proba, len(data.train.source), data.classes, owner="teacher_proba")
 
 
 def log_probabilities(proba: Any) -> NDArray[np.float64]:

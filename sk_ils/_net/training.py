@@ -12,10 +12,13 @@ from skorch.dataset import Dataset as SkorchDataset
 from torch import Tensor, nn
 
 from sk_ils.batches import SampleSet, Targets
+from sk_ils.temperature import fit_temperature
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 # Data go to the GPU once, as a whole, if they take less than this share of its free memory.
 _RESIDENT_SHARE = 0.5
+# The logit of a class that cannot be, at any temperature.
+_IMPOSSIBLE = -1e30
 
 
 class NonFiniteLossError(ArithmeticError, ValueError):
@@ -153,6 +156,26 @@ def check_finite(logits: NDArray[np.floating]) -> None:
             f"row {bad[0]}. Look for NaN in the items of a Dataset, for a module that computes something "
             "else in evaluation mode, and for a training that diverged (lower lr, or train with a hold-out)."
         )
+
+
+def held_out_temperature(
+    logits: NDArray[np.floating], y_encoded: NDArray[np.int64], weight: NDArray[np.floating] | None
+) -> float:
+    """Return the temperature of samples that a network was not trained on.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n_samples, n_classes)
+        A class that cannot be may have -inf.
+    y_encoded : ndarray of shape (n_samples,)
+    weight : ndarray of shape (n_samples,) or None
+
+    Returns
+    -------
+    float
+        See :func:`sk_ils.temperature.fit_temperature`, which takes finite logits only.
+    """
+    return fit_temperature(np.maximum(logits.astype(np.float64), _IMPOSSIBLE), y_encoded, weight)
 
 
 def check_logits(output: Any, n_classes: int, n_rows: int | None = None) -> Tensor:

@@ -34,12 +34,13 @@ class ReliabilityCurve:
     edges : ndarray of shape (n_bins + 1,)
         Edges of the right-closed bins.
     count : ndarray
-        Number of samples, or their weight.
+        Number of samples, or their weight: the mean over the samples that have any is 1.
     mean_proba, frequency : ndarray
         Mean of the predicted probability, and share of the samples for which the prediction is
         true.
     low, high : ndarray
-        Lower and upper end of Wilson's interval of the frequency.
+        Lower and upper end of Wilson's interval of the frequency, for Kish's effective number of
+        samples if they are weighted.
     histogram : ndarray of shape (n_histogram_bins,)
         Counts in bins of equal width.
     error : float
@@ -119,7 +120,9 @@ class CurveMaker:
         sums = curve_sums(values, hits, weight, bins)
         count = np.where(sums.weight > 0, sums.weight, np.nan)
         frequency = sums.hits / count
-        low, high = _wilson(frequency, count, self.confidence_level)
+        low, high = _wilson(
+            frequency, np.where(sums.weight > 0, sums.effective_counts(), np.nan), self.confidence_level
+        )
         even = make_bins(values, weight, self.n_bins, "uniform")
         return ReliabilityCurve(
             name=name,

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sk_ils._sklearn_compat import Interval, StrOptions, validate_parameter_constraints
 from sk_ils.inspection._curves import CurveMaker, ReliabilityCurve
 from sk_ils.inspection._reliability_plot import plot_grid, plot_models, plot_panel, share_one_axes
-from sk_ils.metrics._binning import Strategy
+from sk_ils.metrics._binning import N_BINS, Strategy
 from sk_ils.metrics._predictions import check_predictions, named_models
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ReliabilityDisplay"]
 
 _CONSTRAINTS: dict[str, list[Any]] = {
-    "n_bins": [Interval(Integral, 1, None, closed="left")],
+    "n_bins": [N_BINS],
     "strategy": [StrOptions({"uniform", "quantile"})],
     "confidence_level": [Interval(Real, 0, 1, closed="neither")],
     "max_classes": [Interval(Integral, 1, None, closed="left")],
@@ -129,13 +129,14 @@ class ReliabilityDisplay:
             every class in an axes of its own, the worst calibrated first; a list does so for its
             classes in its order.
         n_bins : int, default=15
-            Number of bins.
+            Number of bins, 1 to 100,000.
         strategy : {"uniform", "quantile"}, default="uniform"
             How the bins are made; see :func:`~sk_ils.metrics.expected_calibration_error`. The
             histogram has `n_bins` bins of equal width in any case.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights. They are treated as repetitions, so that their scale matters for
-            the intervals.
+            Non-negative weights; their scale does not matter. Counts are shown with the mean
+            weight 1, intervals are those of Kish's effective number of samples, the square of the
+            sum of the weights divided by the sum of their squares.
         confidence_level : float, default=0.95
             Level of the intervals of the frequencies, in (0, 1).
         max_classes : int, default=12
@@ -206,13 +207,14 @@ class ReliabilityDisplay:
         labels : array-like of shape (n_classes,), default=None
             The class of each column; None takes the sorted distinct values of `y_true`.
         n_bins : int, default=15
-            Number of bins.
+            Number of bins, 1 to 100,000.
         strategy : {"uniform", "quantile"}, default="uniform"
             How the bins are made; see :func:`~sk_ils.metrics.expected_calibration_error`. The
             histogram has `n_bins` bins of equal width in any case.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights. They are treated as repetitions, so that their scale matters for
-            the intervals.
+            Non-negative weights; their scale does not matter. Counts are shown with the mean
+            weight 1, intervals are those of Kish's effective number of samples, the square of the
+            sum of the weights divided by the sum of their squares.
         confidence_level : float, default=0.95
             Level of the intervals of the frequencies, in (0, 1).
         max_classes : int, default=12

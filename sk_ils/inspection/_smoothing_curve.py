@@ -1,13 +1,12 @@
 """How much a rule smooths a label, and onto which classes."""
 
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 
-from sk_ils._sklearn_compat import Interval, StrOptions, validate_parameter_constraints
+from sk_ils._sklearn_compat import StrOptions, validate_parameter_constraints
 from sk_ils.inspection._smoothing_map import MeanTargets, plot_map
 from sk_ils.inspection._style import (
     axes_list,
@@ -19,7 +18,7 @@ from sk_ils.inspection._style import (
     place_legend,
     single_axes,
 )
-from sk_ils.metrics._binning import make_bins
+from sk_ils.metrics._binning import N_BINS, make_bins
 from sk_ils.metrics._predictions import check_predictions
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ _CURVE = "smoothing curve"
 
 _CONSTRAINTS: dict[str, list[Any]] = {
     "kind": [StrOptions({"auto", "curve", "targets"})],
-    "n_bins": [Interval(Integral, 1, None, closed="left")],
+    "n_bins": [N_BINS],
     "name": [str, None],
 }
 
@@ -67,7 +66,7 @@ class SmoothingCurveDisplay:
         Object with ``smoothing_factor(true_class_proba)`` and, for the map,
         ``targets(y, teacher_logits)``, such as those of `sk_ils.smoothing`.
     n_bins : int, default=15
-        Number of bins of the histogram.
+        Number of bins of the histogram, 1 to 100,000.
     name : str, default=None
         Name in the legend or title. None takes the rule's representation.
     mean_targets : MeanTargets, default=None
@@ -149,7 +148,7 @@ class SmoothingCurveDisplay:
             map if the factor is the same for all probabilities, or is no function of them; but the
             curve if `ax` shows one already, or if the rule has no `targets`.
         n_bins : int, default=15
-            Number of bins of the histogram.
+            Number of bins of the histogram, 1 to 100,000.
         name : str, default=None
             Name in the legend or title. None takes the rule's representation.
         ax : matplotlib Axes, default=None
@@ -211,7 +210,7 @@ class SmoothingCurveDisplay:
             map if the factor is the same for all probabilities, or is no function of them; but the
             curve if `ax` shows one already, or if the rule has no `targets`.
         n_bins : int, default=15
-            Number of bins of the histogram.
+            Number of bins of the histogram, 1 to 100,000.
         name : str, default=None
             Name in the legend or title. None takes the rule's representation.
         ax : matplotlib Axes, default=None

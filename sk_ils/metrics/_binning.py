@@ -1,14 +1,17 @@
 """The binning core: exact right-closed bins, their float64 sums, and the error they make."""
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sk_ils._sklearn_compat import Interval
 from sk_ils.metrics._predictions import Chunk, Predictions
 
 __all__ = [
+    "N_BINS",
     "BinSums",
     "Bins",
     "Norm",
@@ -24,9 +27,14 @@ __all__ = [
 Strategy = Literal["uniform", "quantile"]
 Norm = Literal["l1", "l2", "max"]
 
+# More bins than any data can fill cost memory and time only.
+N_BINS = Interval(Integral, 1, 100_000, closed="both")
+
 _CHUNK_ROWS = 2**16
 # Up to here the arithmetic guess in Bins.index is off by at most one, also for float16 edges.
 _MAX_GUESSED_BINS = 1000
+# Of an effective number of rows near 1.
+_ROUND_OFF = 1e-9
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,16 @@ class BinSums(NamedTuple):
     weight: NDArray[np.float64]
     proba: NDArray[np.float64]
     hits: NDArray[np.float64]
+    square: NDArray[np.float64]  # of the weights
+
+    def effective_counts(self) -> NDArray[np.float64]:
+        """Return Kish's effective number of rows of each bin, the number itself for equal weights.
+
+        It is ``sum(w) ** 2 / sum(w ** 2)``: so many rows of equal weight have a mean of the same
+        variance.
+        """
+        alone = np.where(self.weight > 0, 1.0, 0.0)  # weights whose squares underflow
+        return np.divide(self.weight**2, self.square, out=alone, where=self.square > 0)
 
 
 def make_bins(
@@ -80,9 +98,24 @@ def make_bins(
         ranks = -(-len(values) * np.arange(1, n_bins) // n_bins) - 1
         inner = np.sort(values)[ranks]
     else:
-        shares = np.arange(1, n_bins) / n_bins
-        inner = np.quantile(values, shares, method="inverted_cdf", weights=weight)
+        inner = _weighted_quantiles(values, weight, n_bins)
     return Bins(np.concatenate(([0.0], inner, [1.0])).astype(np.float64), uniform=False)
+
+
+def _weighted_quantiles(
+    values: NDArray[Any], weight: NDArray[np.float64], n_bins: int
+) -> NDArray[np.float64]:
+    """Return the inner edges of bins of equal weight, as ``numpy.quantile("inverted_cdf")``.
+
+    A share that is reached but for round-off is reached: an edge may not jump to the next value
+    because the weights have another scale.
+    """
+    order = np.argsort(values, kind="stable")
+    cumulated = np.cumsum(weight[order])
+    total = cumulated[-1]
+    reached = total * (np.arange(1, n_bins) / n_bins - len(values) * np.finfo(np.float64).eps)
+    edges: NDArray[np.float64] = values[order][np.searchsorted(cumulated, reached, side="left")]
+    return edges
 
 
 def _uniform_bins(n_bins: int, dtype: np.dtype[Any]) -> Bins:
@@ -112,7 +145,7 @@ def curve_sums(
     values: NDArray[Any], hits: NDArray[np.bool_], weight: NDArray[np.float64] | None, bins: Bins
 ) -> BinSums:
     """Return the sums of one reliability curve, arrays of shape (n_bins,)."""
-    sums = BinSums(*np.zeros((3, bins.n_bins)))
+    sums = BinSums(*np.zeros((4, bins.n_bins)))
     for start in range(0, len(values), _CHUNK_ROWS):
         rows = slice(start, start + _CHUNK_ROWS)
         value = values[rows].astype(np.float64)
@@ -125,17 +158,22 @@ def curve_sums(
             value *= w
             sums.weight[:] += np.bincount(index, w, minlength=bins.n_bins)
             sums.hits[:] += np.bincount(index[hit], w[hit], minlength=bins.n_bins)
+            sums.square[:] += np.bincount(index, w * w, minlength=bins.n_bins)
         sums.proba[:] += np.bincount(index, value, minlength=bins.n_bins)
+    if weight is None:
+        sums.square[:] = sums.weight
     return sums
 
 
 def classwise_sums(predictions: Predictions, n_bins: int, strategy: Strategy) -> BinSums:
     """Return the sums of all one-vs-rest curves, arrays of shape (n_classes, n_bins)."""
-    sums = BinSums(*np.zeros((3, len(predictions.labels), n_bins)))
+    sums = BinSums(*np.zeros((4, len(predictions.labels), n_bins)))
     if strategy == "uniform":
         bins = _uniform_bins(n_bins, predictions.proba.dtype)
         for chunk in predictions.chunks():
             _add_chunk(sums, chunk, bins)
+        if predictions.weight is None:
+            sums.square[:] = sums.weight
         return sums
     for k, values in predictions.columns():
         bins = make_bins(values, predictions.weight, n_bins, strategy)
@@ -187,8 +225,10 @@ def _add_chunk(sums: BinSums, chunk: Chunk, bins: Bins) -> None:
         below = (proba <= float(bins.edges[1])).astype(np.float64)
         sums.weight[:, 0] += np.einsum("i,ik->k", weight, below)
         sums.proba[:, 0] += np.einsum("i,ik->k", weight, first_bin)
+        sums.square[:, 0] += np.einsum("i,ik->k", weight * weight, below)
         above_weight = weight[row]
         value *= above_weight
+        sums.square[:] += np.bincount(cell, above_weight**2, minlength=size).reshape(shape)
     sums.weight[:] += np.bincount(cell, above_weight, minlength=size).reshape(shape)
     sums.proba[:] += np.bincount(cell, value, minlength=size).reshape(shape)
     sums.hits[:] += np.bincount(true_cell, weight, minlength=size).reshape(shape)
@@ -200,7 +240,7 @@ def bin_error(sums: BinSums, norm: Norm, *, debias: bool = False) -> NDArray[np.
     With `debias` it is the squared l2 error, not yet clipped at 0.
     """
     error: NDArray[np.float64]
-    weight, proba, hits = sums
+    weight, proba, hits, _ = sums
     share = weight / weight.sum(axis=-1, keepdims=True)
     if norm == "l1":
         # |sum p - sum 1[y = k]| needs no division by the bins' weights, which may be 0.
@@ -216,7 +256,9 @@ def bin_error(sums: BinSums, norm: Norm, *, debias: bool = False) -> NDArray[np.
         error = np.sqrt((share * square).sum(axis=-1))
         return error
     rate = np.divide(hits, weight, out=np.zeros_like(weight), where=occupied)
-    counted = weight >= 2  # a single row has no variance to subtract (Kumar's code leaves it out)
-    variance = np.divide(rate * (1 - rate), weight - 1, out=np.zeros_like(weight), where=counted)
+    # A single row has no variance to subtract (Kumar's code leaves it out).
+    count = sums.effective_counts()
+    counted = count > 1 + _ROUND_OFF
+    variance = np.divide(rate * (1 - rate), count - 1, out=np.zeros_like(weight), where=counted)
     error = np.where(counted, share * (square - variance), 0).sum(axis=-1)
     return error

@@ -1,13 +1,13 @@
 """The two calibration errors: of the confidence, and class by class."""
 
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sk_ils._sklearn_compat import Interval, StrOptions, validate_parameter_constraints
+from sk_ils._sklearn_compat import StrOptions, validate_parameter_constraints
 from sk_ils.metrics._binning import (
+    N_BINS,
     Norm,
     Strategy,
     bin_error,
@@ -23,7 +23,7 @@ __all__ = ["Average", "classwise_calibration_error", "expected_calibration_error
 Average = Literal["macro", "weighted"] | None
 
 _CONSTRAINTS: dict[str, list[Any]] = {
-    "n_bins": [Interval(Integral, 1, None, closed="left")],
+    "n_bins": [N_BINS],
     "strategy": [StrOptions({"uniform", "quantile"})],
     "norm": [StrOptions({"l1", "l2", "max"})],
     "debias": ["boolean"],
@@ -64,15 +64,20 @@ def expected_calibration_error(
         Probabilities, as `predict_proba` returns them; float16, float32 or float64 (others become
         float64). 1-D input is the probability of the second label and is treated as the two columns
         ``1 - y_proba, y_proba``. Rows must sum to 1. For this and for the range [0, 1] the
-        tolerance is ``sqrt(eps)`` of the input's type, as in :func:`~sklearn.metrics.log_loss`:
-        3.1e-2, 3.5e-4, 1.5e-8 for the three types. Values beyond the range, but within the
-        tolerance, are round-off and are clipped to [0, 1]; rows are not re-normalised.
+        tolerance is ``sqrt(eps)`` of the input's type, beyond which
+        :func:`~sklearn.metrics.log_loss` warns: 3.1e-2, 3.5e-4, 1.5e-8 for the three types. Values
+        beyond the range, but within the tolerance, are round-off and are clipped to [0, 1]. Rows
+        whose sum is off by up to 1e-3 more, like those that a CSV file has rounded, are divided by
+        it, with a warning. The columns of a DataFrame whose names are the labels, or their texts,
+        go by name, in any order; default names (0 to n_classes - 1) say nothing, others are
+        refused. Tensors keep their type; bfloat16 becomes float32, with its rows divided by their
+        sums.
     labels : array-like of shape (n_classes,), default=None
         The label of each column of `y_proba`, in the columns' order: a classifier's `classes_`.
         None takes the sorted distinct values of `y_true`, which must then be as many as the
         columns; pass the labels if a class may be absent from `y_true`.
     n_bins : int, default=15
-        Number of bins, 1 or more.
+        Number of bins, 1 to 100,000.
     strategy : {"uniform", "quantile"}, default="uniform"
         "uniform" makes bins of equal width. "quantile" makes bins with equal numbers of
         samples (equal weight, with `sample_weight`), with the edges that
@@ -85,12 +90,14 @@ def expected_calibration_error(
         the mean of their squares, "max" the largest distance of any bin, the *maximum calibration
         error*.
     sample_weight : array-like of shape (n_samples,), default=None
-        Non-negative weights. A weight of k equals k repetitions of the sample.
+        Non-negative weights; their scale does not matter. A weight of k equals k repetitions of
+        the sample, except for `debias`.
     debias : bool, default=False
         Return the debiased *squared* l2 error of [3]_ (`norm` must be "l2"): the variance of a
-        bin's accuracy, :math:`acc_b (1 - acc_b) / (W_b - 1)`, is subtracted from its squared
-        distance, bins with :math:`W_b < 2` are left out, and the sum is clipped at 0. Weights are
-        treated as repetitions here, so that their scale matters.
+        bin's accuracy, :math:`acc_b (1 - acc_b) / (n_b - 1)`, is subtracted from its squared
+        distance, bins of a single sample are left out, and the sum is clipped at 0. :math:`n_b` is
+        the bin's number of samples or, with weights, Kish's effective number
+        :math:`(\sum_i w_i)^2 / \sum_i w_i^2`, so that a weighted sample is one observation.
 
     Returns
     -------
@@ -103,7 +110,7 @@ def expected_calibration_error(
     ------
     ValueError
         If `y_proba` holds logits, NaN or rows that do not sum to 1; if the labels do not match the
-        columns; if lengths differ.
+        columns or their names; if a label is missing (NaN, None); if lengths differ.
 
     See Also
     --------
@@ -173,15 +180,20 @@ def classwise_calibration_error(
         Probabilities, as `predict_proba` returns them; float16, float32 or float64 (others become
         float64). 1-D input is the probability of the second label and is treated as the two columns
         ``1 - y_proba, y_proba``. Rows must sum to 1. For this and for the range [0, 1] the
-        tolerance is ``sqrt(eps)`` of the input's type, as in :func:`~sklearn.metrics.log_loss`:
-        3.1e-2, 3.5e-4, 1.5e-8 for the three types. Values beyond the range, but within the
-        tolerance, are round-off and are clipped to [0, 1]; rows are not re-normalised.
+        tolerance is ``sqrt(eps)`` of the input's type, beyond which
+        :func:`~sklearn.metrics.log_loss` warns: 3.1e-2, 3.5e-4, 1.5e-8 for the three types. Values
+        beyond the range, but within the tolerance, are round-off and are clipped to [0, 1]. Rows
+        whose sum is off by up to 1e-3 more, like those that a CSV file has rounded, are divided by
+        it, with a warning. The columns of a DataFrame whose names are the labels, or their texts,
+        go by name, in any order; default names (0 to n_classes - 1) say nothing, others are
+        refused. Tensors keep their type; bfloat16 becomes float32, with its rows divided by their
+        sums.
     labels : array-like of shape (n_classes,), default=None
         The label of each column of `y_proba`, in the columns' order: a classifier's `classes_`.
         None takes the sorted distinct values of `y_true`, which must then be as many as the
         columns; pass the labels if a class may be absent from `y_true`.
     n_bins : int, default=15
-        Number of bins of each class, 1 or more.
+        Number of bins of each class, 1 to 100,000.
     strategy : {"uniform", "quantile"}, default="uniform"
         Bins of equal width or of equal weight (the *adaptive calibration error* of [3]_); see
         :func:`expected_calibration_error` for the edges. Quantile bins are each class's own.
@@ -191,7 +203,8 @@ def classwise_calibration_error(
         "macro" is the mean of the classes' errors, "weighted" their mean by the classes' frequency
         in `y_true`, None returns them all.
     sample_weight : array-like of shape (n_samples,), default=None
-        Non-negative weights. A weight of k equals k repetitions of the sample.
+        Non-negative weights; their scale does not matter. A weight of k equals k repetitions of
+        the sample, except for `debias`.
     debias : bool, default=False
         Return the debiased *squared* l2 error of [2]_ (`norm` must be "l2"); see
         :func:`expected_calibration_error`. Only the average is clipped at 0, not the classes'

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from sk_ils._sklearn_compat import Interval, StrOptions, validate_parameter_constraints
-from sk_ils.metrics._binning import Strategy, bin_error
+from sk_ils.metrics._binning import N_BINS, Strategy, bin_error
 from sk_ils.metrics._predictions import Predictions, check_predictions, named_models
 from sk_ils.metrics._resampling import (
     BinnedModel,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["CalibrationReport", "Estimate", "calibration_report"]
 
 _CONSTRAINTS: dict[str, list[Any]] = {
-    "n_bins": [Interval(Integral, 1, None, closed="left")],
+    "n_bins": [N_BINS],
     "strategy": [StrOptions({"uniform", "quantile"})],
     "n_resamples": [Interval(Integral, 2, None, closed="left")],
     "confidence_level": [Interval(Real, 0, 1, closed="neither")],
@@ -222,12 +222,12 @@ def calibration_report(
         None takes the sorted distinct values of `y_true`, which must then be as many as the
         columns; pass the labels if a class may be absent from `y_true`.
     n_bins : int, default=15
-        Number of bins of the calibration errors.
+        Number of bins of the calibration errors, 1 to 100,000.
     strategy : {"uniform", "quantile"}, default="uniform"
         How the bins are cut; see :func:`expected_calibration_error`.
     sample_weight : array-like of shape (n_samples,), default=None
-        Non-negative weights. A sample counts as one observation whatever its weight: it is
-        resampled together with its weight.
+        Non-negative weights; their scale does not matter. A sample counts as one observation
+        whatever its weight: it is resampled together with its weight.
     n_resamples : int, default=1000
         Number of bootstrap resamples, and of draws for the null level.
     confidence_level : float, default=0.95
@@ -246,7 +246,8 @@ def calibration_report(
     Raises
     ------
     ValueError
-        For the same reasons as in :func:`expected_calibration_error`.
+        For the same reasons as in :func:`expected_calibration_error`, and if a model is named like
+        the difference of two others.
 
     See Also
     --------
@@ -299,6 +300,7 @@ def calibration_report(
     validate_parameter_constraints(_CONSTRAINTS, options, caller_name="calibration_report")
     seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
     named = named_models(y_proba, alone="")
+    _check_names(named)
     models = {
         name: bin_model(_weighted_rows(y_true, proba, labels, sample_weight), n_bins, strategy)
         for name, proba in named.items()
@@ -312,10 +314,25 @@ def calibration_report(
         tables[name] |= _with_null(tables[name], model, null, confidence_level)
     for a, b in combinations(models, 2):
         difference = ScoreDraws(*(y - x for x, y in zip(draws[a], draws[b], strict=True)))
-        tables[f"{b} - {a}"] = _estimates(values[b] - values[a], difference, confidence_level)
+        tables[_difference(a, b)] = _estimates(values[b] - values[a], difference, confidence_level)
     shape = next(iter(models.values())).predictions.proba.shape
     size = f"{shape[0]} samples, {shape[1]} classes, {n_bins} {strategy} bins, {n_resamples} resamples"
     return CalibrationReport(tables, title=f"Calibration report: {size}", confidence_level=confidence_level)
+
+
+def _difference(a: str, b: str) -> str:
+    return f"{b} - {a}"
+
+
+def _check_names(models: Mapping[str, Any]) -> None:
+    """Raise ValueError if two entries of the report would have the same name."""
+    names = [*models, *(_difference(a, b) for a, b in combinations(models, 2))]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(
+            f"The report names a difference of two models {sorted(twice)[0]!r}, and another entry, too: "
+            f"rename models; got {list(models)}."
+        )
 
 
 def _weighted_rows(

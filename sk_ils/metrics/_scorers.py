@@ -7,9 +7,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
-from sklearn.metrics import make_scorer
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from sk_ils._labels import positions
+from sk_ils._probabilities import as_labels, as_numpy
+from sk_ils._sklearn_compat import ResponseScorer
 from sk_ils.metrics._binning import Norm, Strategy
 from sk_ils.metrics._errors import classwise_calibration_error, expected_calibration_error
 from sk_ils.metrics._predictions import check_predictions
@@ -24,12 +26,22 @@ __all__ = [
 
 Scorer = Callable[..., float]
 
-neg_expected_calibration_error_scorer: Scorer = make_scorer(
-    expected_calibration_error, response_method="predict_proba", greater_is_better=False
-)
-neg_classwise_calibration_error_scorer: Scorer = make_scorer(
-    classwise_calibration_error, response_method="predict_proba", greater_is_better=False
-)
+
+class _ProbabilityScorer(ResponseScorer):
+    """scikit-learn's scorer for a function of the probabilities, with the estimator's classes."""
+
+    def __init__(self, score_func: Callable[..., Any], sign: int, **kwargs: Any) -> None:
+        super().__init__(score_func, sign, kwargs, "predict_proba")
+
+    def _score(self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any) -> float:
+        options = {**self._kwargs, **kwargs}
+        y_proba = method_caller(estimator, "predict_proba", X, pos_label=None)
+        y_proba, labels = _with_absent_classes(y_proba, estimator.classes_, options.pop("labels", None))
+        return float(self._sign * self._score_func(y_true, y_proba, labels=labels, **options))
+
+
+neg_expected_calibration_error_scorer: Scorer = _ProbabilityScorer(expected_calibration_error, -1)
+neg_classwise_calibration_error_scorer: Scorer = _ProbabilityScorer(classwise_calibration_error, -1)
 
 
 def calibration_scoring(labels: ArrayLike | None = None, n_bins: int = 15) -> dict[str, Scorer]:
@@ -41,19 +53,18 @@ def calibration_scoring(labels: ArrayLike | None = None, n_bins: int = 15) -> di
     Parameters
     ----------
     labels : array-like of shape (n_classes,), default=None
-        All classes, sorted, as in a fitted classifier's `classes_`. None takes them from each
-        fold's `y_true`, and raises an error if a fold lacks a class; :class:`CalibrationScorer`
-        needs no such list.
+        All classes that may occur; those that the estimator has never seen have the probability 0.
+        None takes the estimator's `classes_`.
     n_bins : int, default=15
-        Number of bins of the calibration errors.
+        Number of bins of the calibration errors, 1 to 100,000.
 
     Returns
     -------
     dict of str -> callable
         Keys "accuracy", "neg_log_loss" (nats), "neg_brier_score" (the sum over classes, -2 to 0),
         "neg_expected_calibration_error" and "neg_classwise_calibration_error". Greater is better
-        for each. Each reads the probabilities, and takes `sample_weight` if metadata routing
-        requests it.
+        for each. Each reads the probabilities, raises an error for a label that is none of the
+        classes, and takes `sample_weight` if metadata routing requests it.
 
     See Also
     --------
@@ -81,22 +92,14 @@ def calibration_scoring(labels: ArrayLike | None = None, n_bins: int = 15) -> di
     >>> search.cv_results_["mean_test_neg_expected_calibration_error"].round(2)
     array([-0.31, -0.1 , -0.04])
     """
-    functions: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
-        "accuracy": (_mean_score, {"score": "accuracy"}),
-        "neg_log_loss": (_mean_score, {"score": "cross_entropy", "greater_is_better": False}),
-        "neg_brier_score": (_mean_score, {"score": "brier_score", "greater_is_better": False}),
-        "neg_expected_calibration_error": (
-            expected_calibration_error,
-            {"greater_is_better": False, "n_bins": n_bins},
-        ),
-        "neg_classwise_calibration_error": (
-            classwise_calibration_error,
-            {"greater_is_better": False, "n_bins": n_bins},
-        ),
-    }
+    known = {} if labels is None else {"labels": labels}
+    bins = {**known, "n_bins": n_bins}
     return {
-        name: make_scorer(function, response_method="predict_proba", labels=labels, **options)
-        for name, (function, options) in functions.items()
+        "accuracy": _ProbabilityScorer(_mean_score, 1, score="accuracy", **known),
+        "neg_log_loss": _ProbabilityScorer(_mean_score, -1, score="cross_entropy", **known),
+        "neg_brier_score": _ProbabilityScorer(_mean_score, -1, score="brier_score", **known),
+        "neg_expected_calibration_error": _ProbabilityScorer(expected_calibration_error, -1, **bins),
+        "neg_classwise_calibration_error": _ProbabilityScorer(classwise_calibration_error, -1, **bins),
     }
 
 
@@ -106,16 +109,20 @@ class CalibrationScorer:
 
     An instance is a callable for `scoring=` that returns a dict. It asks for the probabilities
     once, and takes the classes from ``estimator.classes_``, so that a fold that lacks a class does
-    not fail. A class that the estimator has never seen has the probability 0 for all samples.
+    not fail. A label that is none of them raises an error: it may be of another kind, such as a
+    code instead of a name.
 
     Parameters
     ----------
     n_bins : int, default=15
-        Number of bins of the calibration errors.
+        Number of bins of the calibration errors, 1 to 100,000.
     strategy : {"uniform", "quantile"}, default="uniform"
         How the bins are cut; see :func:`expected_calibration_error`.
     norm : {"l1", "l2", "max"}, default="l1"
         How the bins' distances are summed up; see :func:`expected_calibration_error`.
+    labels : array-like of shape (n_classes,), default=None
+        All classes that may occur; those that the estimator has never seen have the probability 0.
+        None takes the estimator's `classes_`.
 
     See Also
     --------
@@ -138,6 +145,7 @@ class CalibrationScorer:
     n_bins: int = 15
     strategy: Strategy = "uniform"
     norm: Norm = "l1"
+    labels: ArrayLike | None = None
     _sample_weight_request: bool | str | None = field(default=None, init=False, repr=False)
 
     def __call__(
@@ -160,10 +168,13 @@ class CalibrationScorer:
         -------
         dict of str -> float
             The keys of :func:`calibration_scoring`; greater is better for each.
+
+        Raises
+        ------
+        ValueError
+            If a label is none of the classes; the message has both sets of labels.
         """
-        y_proba, labels = _with_unseen_classes(
-            estimator.predict_proba(X), np.asarray(estimator.classes_), np.asarray(y)
-        )
+        y_proba, labels = _with_absent_classes(estimator.predict_proba(X), estimator.classes_, self.labels)
         rows: dict[str, Any] = {"labels": labels, "sample_weight": sample_weight}
         bins: dict[str, Any] = {"n_bins": self.n_bins, "strategy": self.strategy, "norm": self.norm}
         return {
@@ -210,16 +221,21 @@ class CalibrationScorer:
         return request
 
 
-def _with_unseen_classes(
-    y_proba: ArrayLike, classes: NDArray[Any], y: NDArray[Any]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Append a column of zeros for each class of y that the estimator does not know."""
-    proba = np.asarray(y_proba)
-    unseen = np.setdiff1d(y, classes)
-    if len(unseen) == 0:
-        return proba, classes
-    zeros = np.zeros((len(proba), len(unseen)), dtype=proba.dtype)
-    return np.hstack((proba, zeros)), np.concatenate((classes, unseen))
+def _with_absent_classes(
+    y_proba: Any, known: ArrayLike, labels: ArrayLike | None
+) -> tuple[Any, NDArray[Any]]:
+    """Return probabilities with zeros for each label that the estimator does not know."""
+    classes = np.asarray(known)
+    if labels is None:
+        return y_proba, classes
+    wanted = as_labels(labels, "labels")
+    positions(classes, wanted, "The estimator's classes_", " The latter are the scorer's labels=.")
+    absent = np.setdiff1d(wanted, classes)
+    proba = np.asarray(as_numpy(y_proba))
+    if proba.ndim == 1:  # of the second of two classes
+        proba = np.column_stack((1 - proba, proba))
+    zeros = np.zeros((len(proba), len(absent)), dtype=proba.dtype)
+    return np.hstack((proba, zeros)), np.concatenate((classes, absent))
 
 
 def _mean_score(
