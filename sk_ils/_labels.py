@@ -5,18 +5,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["check_not_missing", "distinct", "positions", "shown"]
+__all__ = ["check_not_missing", "distinct", "has_missing", "positions", "shown"]
 
 _SHOWN = 20
 
 
 def check_not_missing(labels: NDArray[Any], name: str) -> None:
     """Raise ValueError if a label is NaN, None or NA."""
-    if _has_missing(labels):
+    if has_missing(labels):
         raise ValueError(f"Input {name} contains NaN, None or NA: drop the rows without a label.")
 
 
-def _has_missing(labels: NDArray[Any]) -> bool:
+def has_missing(labels: NDArray[Any]) -> bool:
+    """Return whether a label is NaN, None or NA."""
     if labels.dtype.kind == "f":
         return bool(np.isnan(labels).any())
     if labels.dtype.kind != "O":

@@ -9,7 +9,7 @@ from sklearn.utils import check_array, column_or_1d
 
 from sk_ils._labels import check_not_missing, distinct, shown
 
-__all__ = ["as_floats", "as_labels", "as_numpy", "check_rows", "pair_columns", "tolerance"]
+__all__ = ["as_floats", "as_labels", "as_numbers", "as_numpy", "check_rows", "pair_columns", "tolerance"]
 
 # Elements of a chunk: 1 MB of float32, which stays in the second-level cache between passes.
 _CHUNK_SIZE = 2**18
@@ -23,27 +23,43 @@ def as_numpy(values: Any) -> Any:
     """Return tensors as NumPy arrays in their own type, anything else as it is.
 
     torch is not imported: a tensor is known by its methods. NumPy has no bfloat16, so such tensors
-    become float32; rows that then sum to 1 within bfloat16's round-off are divided by their sums.
+    become float32.
     """
     if isinstance(values, (list, tuple)) and values and _is_tensor(values[0]):
         return np.stack([as_numpy(row) for row in values])
     if not _is_tensor(values):
         return values
     tensor = values.detach().cpu()
-    if not str(tensor.dtype).endswith("bfloat16"):
-        return tensor.numpy()
-    array = tensor.float().numpy()
-    sums = array.sum(axis=1, keepdims=True) if array.ndim == 2 else np.ones(())
-    return array / sums if (np.abs(sums - 1) <= _BFLOAT16_SUMS).all() else array
+    return (tensor.float() if _is_bfloat16(values) else tensor).numpy()
 
 
 def _is_tensor(values: Any) -> bool:
     return all(hasattr(values, name) for name in ("detach", "cpu", "numpy"))
 
 
+def _is_bfloat16(values: Any) -> bool:
+    return _is_tensor(values) and str(values.dtype).endswith("bfloat16")
+
+
+def as_numbers(values: Any, name: str, dtype: type | None = None) -> NDArray[Any]:
+    """Return numbers as an array of the given type, else of their own; refuse anything else."""
+    try:
+        array: NDArray[Any] = np.array(as_numpy(values), dtype=dtype)
+        return array if array.dtype.kind in "fiub" else array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold numbers: {error}") from error
+
+
 def as_floats(values: Any, name: str) -> NDArray[Any]:
-    """Return values as an array of float16, float32 or float64; NaN and infinity pass."""
+    """Return values as an array of float16, float32 or float64; NaN and infinity pass.
+
+    Rows of a bfloat16 tensor that sum to 1 within its round-off are divided by their sums.
+    """
+    rounded = _is_bfloat16(values)
     values = as_numpy(values)
+    if rounded and values.ndim == 2:
+        sums = values.sum(axis=1, keepdims=True)
+        values = values / sums if (np.abs(sums - 1) <= _BFLOAT16_SUMS).all() else values
     if isinstance(values, np.ma.MaskedArray):
         values = np.ma.filled(values.astype(np.float64), np.nan)
     dtype = getattr(values, "dtype", None)

@@ -88,8 +88,12 @@ def check_sample_weight(sample_weight: ArrayLike, n_samples: int) -> NDArray[np.
     Raises ValueError if a weight is negative, NaN or infinite, or if all are zero (scikit-learn 1.8
     does not check that).
     """
+    try:
+        numbers = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"sample_weight must hold numbers: {error}") from error
     weight: NDArray[np.float64] = _check_sample_weight(
-        sample_weight, np.empty(n_samples), dtype=np.float64, ensure_non_negative=True
+        numbers, np.empty(n_samples), dtype=np.float64, ensure_non_negative=True
     )
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")

@@ -16,7 +16,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 
 from sk_ils._net.advice import each_once
 from sk_ils._labels import distinct, positions
-from sk_ils._net.inputs import check_labels, dataset_labels, is_dataset
+from sk_ils._net.inputs import check_labels, check_probabilities, dataset_labels, is_dataset
 from sk_ils._net.seeding import draw_seed
 from sk_ils._probabilities import as_labels, as_numpy
 from sk_ils._search.evaluation import evaluate
@@ -108,9 +108,10 @@ class NegCrossEntropyScorer:
 
     def __call__(self, estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log-probability of the true class; greater is better, 0 at most."""
-        proba, classes = estimator.predict_proba(X), np.asarray(estimator.classes_)
+        classes = as_labels(estimator.classes_, "classes_")
         absent = np.array([], dtype=int) if self.labels is None else np.setdiff1d(self.labels, classes)
         y_true = as_labels(y, "y")
+        proba = check_probabilities(estimator.predict_proba(X), len(y_true), classes, owner="predict_proba")
         column = positions(y_true, np.concatenate((classes, absent)) if len(absent) else classes, "y")
         known = column < len(classes)
         true = np.full(len(y_true), _ABSENT_PROBA)

@@ -41,6 +41,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from torch import Tensor
 
+from sk_ils._probabilities import as_numbers, as_numpy
 from sk_ils._sklearn_compat import Interval, InvalidParameterError, validate_parameter_constraints
 
 __all__ = [
@@ -391,7 +392,7 @@ def _checked(y: ArrayLike, logits: ArrayLike | None) -> tuple[NDArray[np.int64],
             "teacher_logits and student_logits are both None: pass one of them, since the number of classes "
             "and the float type are taken from it."
         )
-    scores = np.array(logits)  # a copy: torch refuses read-only arrays
+    scores = as_numbers(logits, "The logits")  # a copy: torch refuses read-only arrays
     if not np.issubdtype(scores.dtype, np.floating):
         scores = scores.astype(np.float64)
     if scores.ndim != 2 or scores.shape[1] < 2:
@@ -400,7 +401,7 @@ def _checked(y: ArrayLike, logits: ArrayLike | None) -> tuple[NDArray[np.int64],
         )
     if not np.isfinite(scores).all():
         raise ValueError("The logits hold NaN or infinity; floor probabilities before taking the log.")
-    labels = np.asarray(y)
+    labels = np.asarray(as_numpy(y))
     if not np.issubdtype(labels.dtype, np.integer) or labels.shape != scores.shape[:1]:
         raise ValueError(
             f"Expected y as {len(scores)} integer class indices, got shape {labels.shape} of type "

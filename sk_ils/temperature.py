@@ -8,12 +8,13 @@ References
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sk_ils._labels import distinct, shown
-from sk_ils._probabilities import as_numpy
+from sk_ils._probabilities import as_numbers, as_numpy
 from sk_ils._sklearn_compat import check_sample_weight
 
 __all__ = ["fit_temperature", "log_softmax", "softmax"]
@@ -41,6 +42,11 @@ def log_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float
     ndarray of shape (n_samples, n_classes)
         Log-probabilities in nats, at most 0.
 
+    Raises
+    ------
+    ValueError
+        If a row holds NaN, infinity, or -inf alone, or if the temperature is out of its range.
+
     Examples
     --------
     >>> log_softmax([[0.0, 0.0]]).round(4)
@@ -66,6 +72,11 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
     ndarray of shape (n_samples, n_classes)
         Rows sum to 1.
 
+    Raises
+    ------
+    ValueError
+        If a row holds NaN, infinity, or -inf alone, or if the temperature is out of its range.
+
     Examples
     --------
     >>> softmax([[0.0, np.log(3)]], temperature=1.0).round(4)
@@ -77,9 +88,9 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
     return proba
 
 
-def _scaled(logits: ArrayLike, temperature: float) -> NDArray[np.float64]:
+def _scaled(logits: ArrayLike, temperature: Any) -> NDArray[np.float64]:
     """Return logits / temperature as a float64 copy, finite if the logits are."""
-    if not 0 < temperature < math.inf:
+    if not isinstance(temperature, (int, float, np.integer, np.floating)) or not 0 < temperature < math.inf:
         raise ValueError(f"temperature must be in (0, inf), got {temperature!r}.")
     scaled = _below_zero(logits)
     with np.errstate(over="ignore"):
@@ -89,9 +100,14 @@ def _scaled(logits: ArrayLike, temperature: float) -> NDArray[np.float64]:
 
 def _below_zero(logits: ArrayLike) -> NDArray[np.float64]:
     """Return a float64 copy, each row shifted to a maximum of 0 so that exp cannot overflow."""
-    shifted = np.array(logits, dtype=np.float64)
+    shifted = as_numbers(logits, "The logits", np.float64)
+    if shifted.ndim != 2 or shifted.shape[1] == 0:
+        raise ValueError(f"Expected logits of shape (n_samples, n_classes), got {shifted.shape}.")
+    highest = shifted.max(axis=1, keepdims=True)
+    if not np.isfinite(highest).all():  # a class that cannot be, -inf, is no fault
+        raise ValueError("The logits hold NaN or infinity; floor probabilities before taking the log.")
     with np.errstate(over="ignore"):
-        shifted -= shifted.max(axis=1, keepdims=True)
+        shifted -= highest
     return shifted
 
 
@@ -147,7 +163,7 @@ def fit_temperature(logits: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | 
         return 1.0
     weights = np.ones(len(labels))
     if sample_weight is not None:
-        weights = check_sample_weight(sample_weight, len(labels))
+        weights = check_sample_weight(as_numpy(sample_weight), len(labels))
         weights *= weights.sum() / (weights @ weights)  # their sum is now Kish's number
     shifted = np.maximum(_below_zero(scores), _LOWEST)
     true = shifted[np.arange(len(labels)), labels]
@@ -168,7 +184,7 @@ def fit_temperature(logits: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | 
 
 def _checked(logits: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return logits as float64 and labels as int64; raise ValueError if unfit."""
-    scores = np.asarray(as_numpy(logits), dtype=np.float64)
+    scores = as_numbers(logits, "The logits", np.float64)
     labels = np.asarray(as_numpy(y))
     if scores.ndim != 2 or labels.shape != scores.shape[:1]:
         raise ValueError(

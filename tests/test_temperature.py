@@ -1,7 +1,9 @@
 """Temperature scaling finds the truth on many rows and stays sensible on few."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax as scipy_log_softmax
@@ -108,6 +110,9 @@ def test_the_prior_counts_against_kishs_effective_number_of_rows():
         ({"sample_weight": [1, np.nan]}, "NaN"),
         ({"sample_weight": [1, np.inf]}, "infinity"),
         ({"sample_weight": [1]}, "sample_weight"),
+        ({"sample_weight": ["a", "b"]}, "sample_weight must hold numbers"),
+        ({"sample_weight": [pd.NA, 1]}, "sample_weight must hold numbers"),
+        ({"logits": {"a": 1}}, "logits must hold numbers"),
     ],
 )
 def test_input_that_makes_no_sense_is_refused(change, message):
@@ -130,7 +135,23 @@ def test_probabilities_are_finite_at_any_temperature(temperature):
     assert (proba.argmax(axis=1) == [0, 0]).all()
 
 
-@pytest.mark.parametrize("temperature", [0.0, -1.0, np.nan, np.inf])
+@pytest.mark.parametrize("function", [softmax, log_softmax])
+def test_logits_without_a_probability_are_refused_and_impossible_classes_have_none(function):
+    for logits in [[0.0, np.nan]], [[0.0, np.inf]], [[-np.inf, -np.inf]]:
+        with pytest.raises(ValueError, match="NaN or infinity"):
+            function(logits)
+    for logits in 3.0, [0.0, 1.0], np.zeros((2, 0)):
+        with pytest.raises(ValueError, match="Expected logits of shape"):
+            function(logits)
+    for logits in "abc", {"a": 1}, [["a", "b"]]:
+        with pytest.raises(ValueError, match="logits must hold numbers"):
+            function(logits)
+    assert softmax([[-np.inf, 0.0, 0.0]]).tolist() == [[0, 0.5, 0.5]]
+    tensor = torch.tensor([[0.0, 1.0]], requires_grad=True)
+    np.testing.assert_array_equal(function(tensor.bfloat16()), function([[0.0, 1.0]]))
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, np.nan, np.inf, None, "a", [1.0]])
 def test_a_temperature_out_of_range_is_refused(temperature):
     for function in softmax, log_softmax:
         with pytest.raises(ValueError, match=r"temperature must be in \(0, inf\)"):

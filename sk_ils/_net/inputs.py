@@ -11,7 +11,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from sk_ils._labels import check_not_missing, distinct, positions
+from sk_ils._labels import check_not_missing, distinct, has_missing, positions
 from sk_ils._probabilities import as_floats, check_rows, pair_columns
 from sk_ils._sklearn_compat import check_sample_weight
 
@@ -319,7 +319,7 @@ def check_groups(groups: Any, n_rows: int) -> NDArray[Any] | None:
     array: NDArray[Any] = column_or_1d(to_numpy(groups))
     if len(array) != n_rows:
         raise ValueError(f"groups has {len(array)} values, but X has {n_rows} rows.")
-    if _has_missing(array):
+    if has_missing(array):
         raise ValueError(
             "groups contains NaN, None or NA: give rows that belong to no group a group of their own."
         )

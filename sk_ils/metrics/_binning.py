@@ -167,7 +167,7 @@ def curve_sums(
 
 def classwise_sums(predictions: Predictions, n_bins: int, strategy: Strategy) -> BinSums:
     """Return the sums of all one-vs-rest curves, arrays of shape (n_classes, n_bins)."""
-    sums = BinSums(*np.zeros((4, len(predictions.labels), n_bins)))
+    sums = BinSums(*np.zeros((4, len(predictions.labels), int(n_bins))))
     if strategy == "uniform":
         bins = _uniform_bins(n_bins, predictions.proba.dtype)
         for chunk in predictions.chunks():
