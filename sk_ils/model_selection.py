@@ -14,8 +14,8 @@ from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import indexable
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from sk_ils._net.advice import each_once
 from sk_ils._labels import distinct, positions
+from sk_ils._net.advice import each_once
 from sk_ils._net.inputs import check_labels, check_probabilities, dataset_labels, is_dataset
 from sk_ils._net.seeding import draw_seed
 from sk_ils._probabilities import as_labels, as_numpy
