@@ -30,11 +30,12 @@ def as_numpy(values: Any) -> Any:
     if not _is_tensor(values):
         return values
     tensor = values.detach().cpu()
+    tensor = tensor if str(tensor.layout) == "torch.strided" else tensor.to_dense()
     return (tensor.float() if _is_bfloat16(values) else tensor).numpy()
 
 
 def _is_tensor(values: Any) -> bool:
-    return all(hasattr(values, name) for name in ("detach", "cpu", "numpy"))
+    return all(hasattr(values, name) for name in ("detach", "cpu", "numpy", "layout"))
 
 
 def _is_bfloat16(values: Any) -> bool:
