@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Python compiles what it imports; pip would compile all of torch, which takes a minute.
+# So it must be allowed to keep that: each process would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
 .PHONY: demo test lint types contracts unit test-benchmarks skorch-suite mutation fuzz fuzz-quick clean

@@ -311,7 +311,7 @@ def test_a_search_scores_calibration_also_where_a_fold_lacks_a_class(student, ta
     search = GridSearchCV(
         student(smoothing="ils2"),
         {"smoothing__epsilon": [0.01, 0.5]},
-        scoring=CalibrationScorer(),
+        scoring=CalibrationScorer(labels=np.unique(y)),
         cv=KFold(3),
         refit="neg_log_loss",
     ).fit(X[order], y[order])

@@ -15,6 +15,9 @@ from sk_ils._search import candidates, support
 from sk_ils._search.memory import available_main_memory, is_out_of_memory
 from sk_ils.smoothing import SmoothingRule
 
+# It depends on the data and is none of these tests' business.
+pytestmark = pytest.mark.filterwarnings("ignore:The best candidate lies at the edge of the grid")
+
 GRID = {"smoothing": ["uniform"], "smoothing__epsilon": [0.01, 0.05, 0.1, 0.2, 0.3, 0.4]}
 CPU_ERROR = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 3200000 bytes."
 

@@ -83,7 +83,8 @@ class StatefulNet(SklearnNet):
             Values by name.
         """
         params = super().get_params(deep=deep)
-        params["device"] = vars(self).get("_asked_device", self.device)
+        if "device" in params:  # a subclass may have settled it
+            params["device"] = vars(self).get("_asked_device", self.device)
         return params
 
     # --- building and dropping -------------------------------------------------------------------
