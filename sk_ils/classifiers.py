@@ -45,8 +45,8 @@ class TeacherClassifier(CalibratedNet):
     module : torch module class, instance or None, default=None
         Returns raw logits, one for each class. None is :class:`sk_ils.modules.MLP`. A class is
         built with ``module__...`` parameters, and with the sizes of the data if its ``__init__``
-        names `n_features_in` (the second dimension of X) or `n_classes`. An instance is copied in
-        each fit.
+        names `n_features_in` or `in_features` (the second dimension of X), `n_classes` or
+        `num_classes`. An instance is copied in each fit.
     optimizer : torch optimizer class, default=AdamW
         Its parameters are set as ``optimizer__weight_decay`` and the like.
     lr : float, default=0.001
@@ -231,8 +231,8 @@ class InstanceSmoothedClassifier(CalibratedNet):
     module : torch module class, instance or None, default=None
         Returns raw logits, one for each class. None is :class:`sk_ils.modules.MLP`. A class is
         built with ``module__...`` parameters, and with the sizes of the data if its ``__init__``
-        names `n_features_in` (the second dimension of X) or `n_classes`. An instance is copied in
-        each fit.
+        names `n_features_in` or `in_features` (the second dimension of X), `n_classes` or
+        `num_classes`. An instance is copied in each fit.
     smoothing : str or rule, default="ils2"
         The rule of :mod:`sk_ils.smoothing`: "none", "uniform", "ils1", "ils2", "ils",
         "distillation" or "bootstrap", or an instance such as ``ILS(shift=0.9)``. The default was

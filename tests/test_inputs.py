@@ -692,3 +692,39 @@ def test_classes_that_are_no_list_of_labels_are_refused(teacher, table, classes)
             ValueError, match=r"classes must be a list|mix types|labels that are not|classes is"
         ):
             clf.partial_fit(X, y, classes=classes)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (
+            {"class_weight": "balanced"},
+            "'class_weight'; pass sample_weight to fit.*not for their true shares",
+        ),
+        ({"module_hidden_sizes": (8,)}, "'module_hidden_sizes'; did you mean 'module__hidden_sizes'"),
+        ({"iterator_train_num_workers": 1}, "did you mean 'iterator_train__num_workers'"),
+        ({"max_epoch": 3}, "did you mean 'max_epochs'"),
+        ({"qwertz": 3}, r"unexpected parameter 'qwertz'\.$"),
+    ],
+)
+def test_an_unknown_parameter_gets_the_hint_that_helps(teacher, table, parameters, message):
+    with pytest.raises(TypeError, match=message):
+        teacher(**parameters).fit(*table)
+
+
+def test_a_device_that_is_not_there_is_refused(teacher, table, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for device in ("cuda", "cuda:1", torch.device("cuda")):
+        with pytest.raises(ValueError, match=r"device=.*cuda.* needs a GPU that torch can use"):
+            teacher(device=device).fit(*table)
+    with pytest.raises(ValueError, match=r"device must be 'auto', 'cpu', 'cuda'.* got 'gpu'"):
+        teacher(device="gpu").fit(*table)
+
+
+def test_torchs_names_of_the_sizes_are_filled_in_too(teacher, table):
+    class Net(nn.Linear):
+        def __init__(self, in_features, num_classes):
+            super().__init__(in_features, num_classes)
+
+    X, y = table
+    assert teacher(module=Net).fit(X, y).module_.weight.shape == (3, 6)

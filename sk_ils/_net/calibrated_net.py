@@ -145,12 +145,13 @@ class CalibratedNet(StatefulNet):
         """Return the sizes that a module's __init__ asks for by name."""
         if not self._knows_classes():
             return {}
-        known = {"n_classes": len(self.classes_)}
+        known = {"n_classes": len(self.classes_), "num_classes": len(self.classes_)}  # torch's name, too
         shape = self._sample_shape
         if shape:
             # The default network flattens its input; scikit-learn's n_features_in_ is the second
             # dimension.
             known["n_features_in"] = math.prod(shape) if module is MLP else shape[0]
+            known["in_features"] = known["n_features_in"]
         wanted = inspect.signature(module).parameters
         return {name: size for name, size in known.items() if name in wanted}
 

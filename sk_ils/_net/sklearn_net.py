@@ -24,6 +24,8 @@ from sk_ils._sklearn_compat import (
 )
 from sk_ils.batches import BatchLoader, check_keeps_rows
 
+# What a user may pass parameters on to, as part__name.
+_PARTS = ("module", "optimizer", "iterator_train", "iterator_valid", "callbacks")
 _FIXED = ("criterion", "predict_nonlinearity", "classes", "dataset")
 
 # Of the names that skorch's class has, those that users of a fitted classifier call; `dir` hides
@@ -215,8 +217,7 @@ class SklearnNet(NeuralNetClassifier):
         known = [name for name in self._get_param_names() if name not in self._params_to_validate]
         for name in self._params_to_validate:
             if "__" not in name:
-                near = get_close_matches(name, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else "."
+                hint = _hint(name, known)
                 raise TypeError(f"{type(self).__name__} got an unexpected parameter {name!r}{hint}")
         check_keeps_rows(self.get_params_for("iterator_valid"))
         validate_parameter_constraints(
@@ -224,6 +225,7 @@ class SklearnNet(NeuralNetClassifier):
             self.get_params(deep=False),
             type(self).__name__,
         )
+        _check_device(self.device)
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         text: str = BaseEstimator.__repr__(self, N_CHAR_MAX=N_CHAR_MAX)
@@ -310,6 +312,36 @@ def _parameters_of(mro: tuple[type, ...]) -> tuple[str, ...]:
             if cls is SklearnNet or not open_ended:
                 break
     return tuple(named)
+
+
+def _hint(name: str, known: list[str]) -> str:
+    """Return what a user who passed an unknown parameter may have meant."""
+    if name == "class_weight":
+        return (
+            "; pass sample_weight to fit, such as sklearn's compute_sample_weight('balanced', y). Then the "
+            "probabilities are calibrated for classes of these weights, not for their true shares."
+        )
+    part = next((part for part in _PARTS if name.startswith(f"{part}_")), None)
+    if part:
+        return f"; did you mean {part + '__' + name.removeprefix(part + '_')!r}?"
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else "."
+
+
+def _check_device(device: Any) -> None:
+    """Raise unless torch knows the device, and has a GPU if it is one."""
+    if device in ("auto", None):
+        return
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise ValueError(
+            f"device must be 'auto', 'cpu', 'cuda' or another name of torch; got {device!r}."
+        ) from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device={device!r} needs a GPU that torch can use, and there is none: pass 'auto' or 'cpu'."
+        )
 
 
 def _refuse_fixed(owner: str, kwargs: dict[str, Any]) -> None:
