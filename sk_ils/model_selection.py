@@ -312,7 +312,7 @@ class SmoothingSearchCV(BaseSearchCV):
         metadata = dict(routed.estimator.fit)
         if not routing_enabled() and params.get("groups") is not None:
             metadata["groups"] = params["groups"]
-        splits = list(check_cv(self.cv, y, classifier=True).split(X, y, **routed.splitter.split))
+        splits = self._splits(X, y, routed.splitter.split)
         self._warn_of_absent_classes(y, splits)
         candidates = self._candidates(base)
         with each_once(), self._unfitted_on_error():
@@ -389,7 +389,27 @@ class SmoothingSearchCV(BaseSearchCV):
 
     def _candidates(self, base: Any) -> list[dict[str, Any]]:
         grid = default_param_grid(prefix_of(base)) if self.param_grid is None else self.param_grid
-        return list(ParameterGrid(grid))
+        candidates = list(ParameterGrid(grid))
+        if not candidates:
+            raise ValueError("param_grid holds no candidate: pass names with lists of values, or None.")
+        odd = [name for params in candidates for name in params if not isinstance(name, str)]
+        if odd:
+            raise TypeError(f"param_grid must name parameters by strings, got {odd[0]!r}.")
+        return candidates
+
+    def _splits(self, X: Any, y: NDArray[Any], params: dict[str, Any]) -> list[Any]:
+        """Return the (train, test) indices of the splits after checking that they are such."""
+        expected = f"cv must give pairs (train, test) of indices of the {len(y)} rows"
+        try:
+            splits = list(check_cv(self.cv, y, classifier=True).split(X, y, **params))
+            sizes = [(len(y[train]), len(y[test])) for train, test in splits]
+        except (TypeError, IndexError) as error:
+            raise ValueError(f"{expected}; got {self.cv!r}: {error}.") from error
+        if not splits or not np.all(sizes):
+            raise ValueError(
+                f"{expected}, at least one, with rows in both; it gives (train, test) of {sizes} rows."
+            )
+        return splits
 
     def _get_scorers(self) -> tuple[Any, Any]:
         if self.scoring is None:

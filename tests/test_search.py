@@ -857,3 +857,26 @@ def test_search_uses_no_private_name_of_an_estimator():
         and ast.unparse(node.value) != "super()"
     ]
     assert private == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"param_grid": []}, "param_grid holds no candidate"),
+        ({"param_grid": {1: [2]}}, "param_grid must name parameters by strings, got 1"),
+        ({"cv": []}, "cv must give pairs .* at least one"),
+        ({"cv": [1, 2]}, r"cv must give pairs \(train, test\) of indices of the 240 rows; got \[1, 2\]"),
+        ({"cv": [([0, 1], [999])]}, "cv must give pairs .*999"),
+        ({"cv": [([0.5], [1.5])]}, "cv must give pairs"),
+        (
+            {"cv": [(np.arange(200), np.arange(0))]},
+            r"with rows in both; it gives \(train, test\) of \[\(200, 0\)\]",
+        ),
+    ],
+)
+def test_odd_grids_and_splits_are_refused_by_name_and_change_nothing(table, student, parameters, message):
+    search = SmoothingSearchCV(student(max_epochs=1), SMALL, cv=2).fit(*table)
+    best = search.best_params_
+    with pytest.raises((ValueError, TypeError), match=message):
+        search.set_params(**parameters).fit(*table)
+    assert search.best_params_ == best
