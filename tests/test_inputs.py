@@ -728,3 +728,13 @@ def test_torchs_names_of_the_sizes_are_filled_in_too(teacher, table):
 
     X, y = table
     assert teacher(module=Net).fit(X, y).module_.weight.shape == (3, 6)
+
+
+def test_a_dataset_brings_the_labels_of_its_score(teacher, table):
+    X, y = table
+    codes = np.unique(y, return_inverse=True)[1]
+    dataset = TensorDataset(torch.as_tensor(X, dtype=torch.float32), torch.as_tensor(codes))
+    clf = teacher().fit(X, codes)
+    assert clf.score(dataset) == clf.score(X, codes)
+    with pytest.raises(ValueError, match="y"):
+        clf.score(X)

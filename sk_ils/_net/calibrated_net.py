@@ -752,6 +752,26 @@ class CalibratedNet(StatefulNet):
             return (logits[:, 1].astype(np.float64) - logits[:, 0]) / self.temperature_
         return log_softmax(logits, self.temperature_)
 
+    def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy, the share of samples whose most probable class is the true one.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+        y : array-like of shape (n_samples,), default=None
+            True labels; None for a Dataset that has them.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        float
+            Between 0 and 1 (best).
+        """
+        y = dataset_labels(X) if y is None and is_dataset(X) else y
+        return float(super().score(X, y, sample_weight=sample_weight))
+
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class of each sample.
 

@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 from skorch import NeuralNetClassifier
@@ -73,9 +73,6 @@ class SklearnNet(NeuralNetClassifier):
         classes_inferred_: NDArray[Any]
         n_features_in_: int
         feature_names_in_: NDArray[Any]
-
-        def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
-            """Return the accuracy."""
 
     # skorch hides classes from metadata routing; epochs are no metadata.
     __metadata_request__partial_fit: ClassVar = {"classes": None, "epochs": UNUSED}
