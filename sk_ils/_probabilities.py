@@ -26,12 +26,19 @@ def as_numpy(values: Any) -> Any:
     become float32.
     """
     if isinstance(values, (list, tuple)) and values and _is_tensor(values[0]):
-        return np.stack([as_numpy(row) for row in values])
+        return [as_numpy(row) for row in values]
     if not _is_tensor(values):
         return values
-    tensor = values.detach().cpu()
-    tensor = tensor if str(tensor.layout) == "torch.strided" else tensor.to_dense()
-    return (tensor.float() if _is_bfloat16(values) else tensor).numpy()
+    try:
+        tensor = values.detach().cpu()
+        tensor = tensor if str(tensor.layout) == "torch.strided" else tensor.to_dense()
+        return (tensor.float() if _is_bfloat16(values) else tensor).numpy()
+    except (TypeError, RuntimeError) as error:
+        kind = f"Tensor of type {str(values.dtype).removeprefix('torch.')} on the device {values.device}"
+        raise ValueError(
+            f"A {kind} cannot be read as numbers: {str(error).splitlines()[0]} Pass a dense tensor of floats "
+            "or integers."
+        ) from error
 
 
 def _is_tensor(values: Any) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from sk_ils._labels import check_not_missing, distinct, has_missing, positions
-from sk_ils._probabilities import as_floats, check_rows, pair_columns
+from sk_ils._probabilities import as_floats, as_numpy, check_rows, pair_columns
 from sk_ils._sklearn_compat import check_sample_weight
 
 # Items of a Dataset whose labels are compared with its `targets`.
@@ -41,7 +41,7 @@ def check_features(estimator: Any, X: Any, dtype: str | None, *, reset: bool) ->
     Tensor
     """
     _refuse_what_is_no_table(X)
-    X = to_numpy(X)
+    X = as_numpy(X)
     try:
         array = validate_data(
             estimator,
@@ -75,22 +75,6 @@ def _explain_unreadable(X: Any, error: Exception) -> None:
             f"X cannot be read as numbers of the shape (n_samples, n_features): {unreadable}. X is a "
             f"{type(X).__name__}; pass an array, a DataFrame, a Tensor, a list of rows of equal length, or a "
             "torch Dataset."
-        ) from error
-
-
-def to_numpy(value: Any) -> Any:
-    """Return a Tensor as an array, bfloat16 as float32; anything else as it is."""
-    if not isinstance(value, Tensor):
-        return value
-    try:
-        dense = value.detach().cpu()
-        dense = dense.to_dense() if dense.layout != torch.strided else dense
-        return (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()
-    except (TypeError, RuntimeError) as error:
-        kind = f"Tensor of type {str(value.dtype).removeprefix('torch.')} on the device {value.device}"
-        raise ValueError(
-            f"A {kind} cannot be read as numbers: {str(error).splitlines()[0]} Pass a dense tensor of floats "
-            "or integers."
         ) from error
 
 
@@ -200,7 +184,7 @@ def dataset_labels(dataset: Any) -> NDArray[Any]:
     targets = getattr(dataset, "targets", None)
     if targets is None or getattr(dataset, "target_transform", None) is not None:
         return _label_array([dataset[index][1] for index in range(n)])
-    labels = np.asarray(to_numpy(targets)) if hasattr(targets, "__array__") else _label_array(targets)
+    labels = np.asarray(as_numpy(targets)) if hasattr(targets, "__array__") else _label_array(targets)
     if len(labels) != n:
         raise ValueError(
             f"The Dataset {type(dataset).__name__} has {n} items, but {len(labels)} targets: pass y to fit, "
@@ -222,7 +206,7 @@ def dataset_labels(dataset: Any) -> NDArray[Any]:
 
 def _plain(label: Any) -> Any:
     """Return a label as plain Python, a vector as an array."""
-    array = np.asarray(to_numpy(label))
+    array = np.asarray(as_numpy(label))
     return array.item() if array.ndim == 0 else array
 
 
@@ -252,7 +236,7 @@ def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
             "This classifier requires y to be passed, but the target y is None; only a torch Dataset may "
             "bring its own labels."
         )
-    y = to_numpy(y)
+    y = as_numpy(y)
     shape = np.asarray(y).shape
     if len(shape) == 2 and shape[1] > 1:
         raise ValueError(
@@ -285,7 +269,7 @@ def check_classes(labels: NDArray[Any]) -> NDArray[Any]:
 
 def check_given_classes(classes: Any) -> NDArray[Any]:
     """Return the sorted distinct labels that are passed as `classes`."""
-    array = np.asarray(to_numpy(classes))
+    array = np.asarray(as_numpy(classes))
     if array.ndim != 1 or has_missing(array):
         raise ValueError(
             "classes must be a list of all labels that will ever come, nothing missing; got "
@@ -303,7 +287,7 @@ def check_weight(sample_weight: ArrayLike | None, n_samples: int) -> Tensor | No
     """Return non-negative weights, scaled to the mean 1, as a float64 tensor, or None."""
     if sample_weight is None:
         return None
-    return to_tensor(check_sample_weight(to_numpy(sample_weight), n_samples))
+    return to_tensor(check_sample_weight(as_numpy(sample_weight), n_samples))
 
 
 def check_epochs(epochs: Any) -> None:
@@ -316,7 +300,7 @@ def check_groups(groups: Any, n_rows: int) -> NDArray[Any] | None:
     """Return groups as a 1-D array of n_rows values, or None."""
     if groups is None:
         return None
-    array: NDArray[Any] = column_or_1d(to_numpy(groups))
+    array: NDArray[Any] = column_or_1d(as_numpy(groups))
     if len(array) != n_rows:
         raise ValueError(f"groups has {len(array)} values, but X has {n_rows} rows.")
     if has_missing(array):

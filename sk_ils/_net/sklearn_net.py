@@ -1,6 +1,8 @@
 """skorch's classifier with scikit-learn's rules for parameters and metadata."""
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import lru_cache
 from numbers import Integral, Real
@@ -169,7 +171,28 @@ class SklearnNet(NeuralNetClassifier):
             Values by name.
         """
         # skorch lets the state of its default callbacks win over what the user set.
-        return {**super().get_params(deep=deep), **BaseEstimator.get_params(self, deep=deep)}
+        params = {**super().get_params(deep=deep), **BaseEstimator.get_params(self, deep=deep)}
+        if "device" in params:  # a subclass may have settled it
+            params["device"] = vars(self).get("_asked_device", self.device)
+        return params
+
+    @contextmanager
+    def _on_device(self) -> Iterator[None]:
+        """Let skorch and callbacks see a device that torch knows while `device` is "auto".
+
+        They read the attribute, so the parameter itself is replaced for as long as the block lasts.
+        """
+        if "_asked_device" in vars(self):
+            yield
+            return
+        asked = self.__dict__["_asked_device"] = self.device
+        if asked == "auto":
+            self.__dict__["device"] = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            yield
+        finally:
+            del self.__dict__["_asked_device"]
+            self.__dict__["device"] = asked
 
     def __setattr__(self, name: str, value: Any) -> None:
         # skorch tracks torch parts by this hook, and refuses those that initialize_... has not set.

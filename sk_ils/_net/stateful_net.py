@@ -51,42 +51,6 @@ class StatefulNet(SklearnNet):
         with self._on_device(), seeded(seed, self.device), torch.inference_mode(False), torch.enable_grad():
             yield
 
-    @contextmanager
-    def _on_device(self) -> Iterator[None]:
-        """Let skorch and callbacks see a device that torch knows while `device` is "auto".
-
-        They read the attribute, so the parameter itself is replaced for as long as the block lasts.
-        """
-        if "_asked_device" in vars(self):
-            yield
-            return
-        asked = self.__dict__["_asked_device"] = self.device
-        if asked == "auto":
-            self.__dict__["device"] = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            yield
-        finally:
-            del self.__dict__["_asked_device"]
-            self.__dict__["device"] = asked
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return parameters by name, with those of callbacks and nested estimators if `deep`.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to include the parameters of parts.
-
-        Returns
-        -------
-        dict
-            Values by name.
-        """
-        params = super().get_params(deep=deep)
-        if "device" in params:  # a subclass may have settled it
-            params["device"] = vars(self).get("_asked_device", self.device)
-        return params
-
     # --- building and dropping -------------------------------------------------------------------
 
     def initialize(self) -> Self:
