@@ -79,6 +79,15 @@ def test_memory_that_runs_out_in_a_module_stays_such_an_error(teacher, table):
         teacher(module=Returning, module__make=exhaust).fit(*table)
 
 
+def test_an_allocation_of_torchs_that_fails_in_a_module_blames_no_sizes(teacher, table):
+    def enlarge(logits):
+        return nn.functional.pad(logits, (0, 2**46))
+
+    with pytest.raises(RuntimeError, match="allocate memory") as caught:
+        teacher(module=Returning, module__make=enlarge).fit(*table)
+    assert "on a batch of shape" in caught.value.__notes__[0]
+
+
 @pytest.mark.parametrize(
     ("make", "found"),
     [

@@ -11,8 +11,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import FitFailedWarning
 
 from sk_ils import SmoothingSearchCV
+from sk_ils._net.module_errors import is_out_of_memory
 from sk_ils._search import candidates, support
-from sk_ils._search.memory import available_main_memory, is_out_of_memory
+from sk_ils._search.memory import available_main_memory
 from sk_ils.smoothing import SmoothingRule
 
 # It depends on the data and is none of these tests' business.

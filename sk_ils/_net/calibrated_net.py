@@ -681,7 +681,7 @@ class CalibratedNet(StatefulNet):
     def _batch_logits(self, batch: Any) -> Tensor:
         """Return raw logits of another network's batch, on the module's device."""
         if isinstance(batch, Tensor) and batch.is_floating_point():
-            batch = batch.to(DTYPES.get(self.dtype or "", batch.dtype))
+            batch = batch.to(self._float_type or batch.dtype)
         self._set_training(False)
         with torch.no_grad():
             return self._check_logits(self.infer(batch))

@@ -1,5 +1,6 @@
 """What an error means that comes out of a part: a module, an optimizer, a loader."""
 
+import errno
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,19 @@ from torch import Tensor, nn
 
 _TORCH = str(Path(torch.__file__).parent)
 _LIBRARIES = (_TORCH, str(Path(skorch.__file__).parent), str(Path(__file__).parent.parent))
-# Of torch's errors, those that memory is to blame for: whoever can do with less must see them.
-_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
+# Parts of the messages by which torch says so on a CPU and on a GPU; its errors are RuntimeErrors.
+_OUT_OF_MEMORY = ("allocate memory", "not enough memory", "out of memory", "bad_alloc", "ALLOC_FAILED")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the memory of the CPU or the GPU does not suffice."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    if isinstance(error, RuntimeError) and any(part in str(error) for part in _OUT_OF_MEMORY):
+        return True
+    return error.__cause__ is not None and is_out_of_memory(error.__cause__)
 
 
 def explain_module_error(error: Exception, module: nn.Module, X: Any) -> None:
@@ -34,7 +46,8 @@ def explain_module_error(error: Exception, module: nn.Module, X: Any) -> None:
     batch = _described(X)
     name = type(module).__name__
     last = traceback.extract_tb(error.__traceback__)[-1].filename
-    if isinstance(error, _OF_MEMORY) or not last.startswith(_TORCH):
+    # Whoever can do with less memory must see that this was it.
+    if is_out_of_memory(error) or not last.startswith(_TORCH):
         error.add_note(f"Raised by the module {name} on a batch of {batch}.")
         return
     lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -66,7 +79,7 @@ def explained_building(name: str, part: Any, parameters: dict[str, Any]) -> Iter
     except Exception as error:
         called = f"{name}={getattr(part, '__name__', repr(part))}"
         last = traceback.extract_tb(error.__traceback__)[-1].filename
-        if isinstance(error, _OF_MEMORY) or not last.startswith(_LIBRARIES):
+        if is_out_of_memory(error) or not last.startswith(_LIBRARIES):
             error.add_note(f"Raised while {called} was built.")
             raise
         given = ", ".join(f"{key}={_short(value)}" for key, value in parameters.items()) or "no parameters"

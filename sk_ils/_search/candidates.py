@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from sk_ils._net.fit_data import FitData
+from sk_ils._net.module_errors import is_out_of_memory
 from sk_ils._net.seeding import draw_seed
 from sk_ils._net.teachers import TeacherOutput
-from sk_ils._search.memory import give_back_memory, is_out_of_memory
+from sk_ils._search.memory import give_back_memory
 from sk_ils._search.pipelines import METADATA, Parameters, parameters_key
 from sk_ils._search.support import affordable_size, why_not_stackable
 from sk_ils._search.training import Candidate, Progress, StackedTargets, train_stacked

@@ -1,6 +1,5 @@
-"""How much memory is left, and whether an error says that it was too little."""
+"""How much memory is left."""
 
-import errno
 import gc
 import os
 from collections.abc import Iterator
@@ -15,8 +14,6 @@ except ImportError:  # not on Windows
 
 # A cautious guess for a system that does not tell.
 _UNKNOWN_MEMORY = 4 * 2**30
-# Parts of the messages by which torch says so on a CPU and on a GPU; its errors are RuntimeErrors.
-_OUT_OF_MEMORY = ("allocate memory", "not enough memory", "out of memory", "bad_alloc", "ALLOC_FAILED")
 # The files of a control group by its version: limits, use, and the names of the page cache.
 _GROUP_FILES = {
     1: (
@@ -26,17 +23,6 @@ _GROUP_FILES = {
     ),
     2: (("memory.max", "memory.high"), "memory.current", ("inactive_file", "active_file")),
 }
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that the memory of the CPU or the GPU does not suffice."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-        return True
-    if isinstance(error, RuntimeError) and any(part in str(error) for part in _OUT_OF_MEMORY):
-        return True
-    return error.__cause__ is not None and is_out_of_memory(error.__cause__)
 
 
 def give_back_memory() -> None:

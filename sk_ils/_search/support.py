@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from sk_ils._net.advice import advise_on_probabilities
 from sk_ils._net.fit_data import FitData
+from sk_ils._net.module_errors import is_out_of_memory
 from sk_ils._net.training import check_logits
-from sk_ils._search.memory import available_main_memory, available_memory, is_out_of_memory
+from sk_ils._search.memory import available_main_memory, available_memory
 from sk_ils._search.stack import Stack
 from sk_ils.classifiers import InstanceSmoothedClassifier
 
