@@ -69,6 +69,12 @@ TARGETS = {
         "tests/test_interoperation.py",
     ],
     "sk_ils/_net/teacher_cache.py": ["tests/test_teachers.py"],
+    "sk_ils/_net/predicting_net.py": [
+        "tests/test_net.py",
+        "tests/test_inputs.py",
+        "tests/test_interoperation.py",
+        "tests/test_from_skorch.py",
+    ],
     "sk_ils/_net/calibrated_net.py": [
         "tests/test_net.py",
         "tests/test_inputs.py",

@@ -1,0 +1,384 @@
+"""The network: how it is built, what it is fed, and what it predicts."""
+
+import copy
+import inspect
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from skorch.utils import to_device, to_tensor
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from sk_ils._net.inputs import check_dataset, check_features, dataset_labels, is_dataset
+from sk_ils._net.module_errors import explain_module_error, explained_building
+from sk_ils._net.stateful_net import StatefulNet
+from sk_ils._net.training import DTYPES, check_finite, check_logits, check_rows
+from sk_ils.batches import BatchLoader, DatasetLoader, SampleSet, check_keeps_rows
+from sk_ils.modules import MLP
+from sk_ils.temperature import log_softmax, softmax
+
+# Samples of a table that are predicted together at least; see _infer_padded.
+_MIN_BLOCK = 32
+_SLICING = set(inspect.signature(BatchLoader).parameters)
+
+
+class PredictingNet(StatefulNet):
+    """Base of :class:`CalibratedNet`: the network, and what it says of samples."""
+
+    # --- building ---------------------------------------------------------------------------------
+
+    def initialize_module(self) -> Self:
+        """Build the module, with the sizes of the data where its __init__ names them.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        kwargs = self.get_params_for("module")
+        module = self.module if self.module is not None else MLP
+        if isinstance(module, nn.Module):
+            # A module instance is a parameter: training must not change it, teacher and student not
+            # share it.
+            with explained_building("module", type(module), kwargs):
+                built = copy.deepcopy(module) if not kwargs else type(module)(**kwargs)
+        else:
+            if not self._knows_classes():
+                _check_sizes(module, kwargs)
+            kwargs = {**self._sizes(module), **kwargs}
+            with explained_building("module", module, kwargs):
+                built = module(**kwargs)
+        if not isinstance(built, nn.Module):
+            raise TypeError(f"module must build a torch module; {module!r} gave {type(built).__name__}.")
+        self.module_ = built
+        return self
+
+    def initialize_optimizer(self, triggered_directly: bool | None = None) -> Self:
+        """Build the optimizer, as in skorch.
+
+        Parameters
+        ----------
+        triggered_directly : bool, default=None
+            Without meaning; skorch has it.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        parameters = {"lr": self.lr, **self.get_params_for("optimizer")}
+        with explained_building("optimizer", self.optimizer, parameters):
+            super().initialize_optimizer(triggered_directly)
+        return self
+
+    def _initialize_module(self, reason: str | None = None) -> Self:
+        super()._initialize_module(reason)
+        return self._cast_parts()
+
+    def _initialize_criterion(self, reason: str | None = None) -> Self:
+        super()._initialize_criterion(reason)
+        return self._cast_parts()
+
+    def _cast_parts(self) -> Self:
+        """Give the weights of all parts the type that is asked for."""
+        if self._float_type is not None:
+            for part in self._torch_parts().values():
+                part.to(self._float_type)
+        return self
+
+    def _torch_parts(self) -> dict[str, nn.Module]:
+        """Return by name what is trained: `module_`, and what a subclass builds besides it."""
+        parts = {name: getattr(self, f"{name}_", None) for name in (*self._modules, *self._criteria)}
+        return {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
+
+    @property
+    def _float_type(self) -> torch.dtype | None:
+        """The parameter `dtype` as torch names it."""
+        return DTYPES.get(self.dtype or "")
+
+    def _sizes(self, module: Any) -> dict[str, int]:
+        """Return the sizes that a module's __init__ asks for by name."""
+        if not self._knows_classes():
+            return {}
+        known = {"n_classes": len(self.classes_), "num_classes": len(self.classes_)}  # torch's name, too
+        shape = self._sample_shape
+        if shape:
+            # The default network flattens its input; scikit-learn's n_features_in_ is the second
+            # dimension.
+            known["n_features_in"] = math.prod(shape) if module is MLP else shape[0]
+            known["in_features"] = known["n_features_in"]
+        wanted = inspect.signature(module).parameters
+        return {name: size for name, size in known.items() if name in wanted}
+
+    # --- batches ----------------------------------------------------------------------------------
+
+    def _check_inputs(self, X: Any, *, reset: bool) -> Any:
+        """Return X as a tensor, or a Dataset as it is; learn its features, or compare them."""
+        if is_dataset(X):
+            if reset and (shape := check_dataset(X)):
+                self._sample_shape, self.n_features_in_ = shape, shape[0]
+            return X
+        tensor = check_features(self, X, self.dtype, reset=reset)
+        shape = tuple(tensor.shape[1:])
+        if reset:
+            self._sample_shape = shape
+        elif self._sample_shape not in (None, shape):
+            raise ValueError(
+                f"X has rows of shape {shape}, but {type(self).__name__} was fitted on rows of shape "
+                f"{self._sample_shape}."
+            )
+        return tensor
+
+    def get_dataset(self, X: Any, y: Any = None) -> SampleSet:
+        """Return X as a SampleSet; for data that have passed the checks only."""
+        return X if isinstance(X, SampleSet) else SampleSet(X)
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Return a loader of ``(X, Targets)``: slices for tensors, a DataLoader for Datasets."""
+        samples = self.get_dataset(dataset)
+        name = "iterator_train" if training else "iterator_valid"
+        own = self.get_params_for(name)
+        if not training:
+            check_keeps_rows(own)
+        kwargs = own if "batch_sampler" in own else {"batch_size": self.batch_size, **own}
+        if kwargs.get("batch_size") == -1:
+            kwargs["batch_size"] = max(len(samples), 1)
+        # A DataLoader without a generator draws a number from torch's global one, also in
+        # prediction.
+        state = self._training_state
+        kwargs = {"generator": state.order if training and state else torch.Generator(), **kwargs}
+        if training:
+            kwargs = {"shuffle": True, **kwargs}
+        loader = getattr(self, name)
+        with explained_building(name, loader, own):
+            if isinstance(samples.X, Tensor) and self._slices_tensors(name):
+                return BatchLoader(samples, **kwargs)
+            kwargs |= {"dtype": self._float_type, "in_order": not training}
+            return DatasetLoader(samples, loader=DataLoader if loader is BatchLoader else loader, **kwargs)
+
+    def _slices_tensors(self, name: str) -> bool:
+        """Return whether a loader slices tensors, and needs no DataLoader for its parameters."""
+        return getattr(self, name) is BatchLoader and self.get_params_for(name).keys() <= _SLICING
+
+    # --- the module's output ----------------------------------------------------------------------
+
+    def _set_training(self, training: bool = True) -> None:
+        # skorch walks the whole module in every batch; the roots' flags tell whether that is
+        # needed.
+        if any(part.training is not training for part in self._torch_parts().values()):
+            self._switch_mode(training)
+
+    def _switch_mode(self, training: bool) -> None:
+        """Put every part into one mode, also what a module's __init__ or a callback has frozen.
+
+        As in skorch: what shall stay in evaluation mode overrides the module's ``train``.
+        """
+        for part in self._torch_parts().values():
+            part.train(training)
+
+    def _device(self) -> torch.device:
+        """Return where the module is."""
+        parameter = next(self.module_.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        """Return the module's output for a batch, which is moved to the module's device first."""
+        state = self._training_state
+        device = self._device() if state is None else state.device
+        return self._infer_on(device, x, **fit_params)
+
+    def _infer_on(self, device: torch.device, x: Any, **fit_params: Any) -> Any:
+        moved = x.to(device, non_blocking=True) if isinstance(x, Tensor) else to_tensor(x, device=device)
+        try:
+            if isinstance(moved, dict):
+                return self.module_(**moved, **fit_params)
+            return self.module_(moved, **fit_params)
+        except Exception as error:
+            explain_module_error(error, self.module_, moved)
+            raise
+
+    def forward_iter(self, X: Any, training: bool = False, device: Any = "cpu") -> Iterator[Any]:
+        """Yield the module's output batch by batch.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+        training : bool, default=False
+            Whether to run in training mode, with dropout and gradients.
+        device : device, default="cpu"
+            Where outputs go.
+
+        Yields
+        ------
+        Tensor
+        """
+        self.check_is_fitted()
+        samples = self.get_dataset(X if is_dataset(X) else self._check_inputs(X, reset=False))
+        self._set_training(training)
+        infer = self.infer
+        if type(self).infer is PredictingNet.infer:
+            # Asking the module where it is takes a few percent of a small batch's time: ask once.
+            infer = partial(self._infer_on, self._device())
+        if not training:
+            infer = partial(_infer_padded, infer)
+        with torch.set_grad_enabled(training):
+            for batch, targets in self.get_iterator(samples):
+                output = infer(batch)
+                check_rows(output, len(targets.y_encoded))
+                yield to_device(output, device=device)
+
+    def _check_logits(self, output: Any, n_rows: int | None = None) -> Tensor:
+        return check_logits(output, len(self.classes_inferred_), n_rows)
+
+    def _batch_logits(self, batch: Any) -> Tensor:
+        """Return raw logits of another network's batch, on the module's device."""
+        if isinstance(batch, Tensor) and batch.is_floating_point():
+            batch = batch.to(self._float_type or batch.dtype)
+        self._set_training(False)
+        with torch.no_grad():
+            return self._check_logits(self.infer(batch))
+
+    # --- prediction -------------------------------------------------------------------------------
+
+    def _logits(self, X: Any) -> NDArray[np.floating]:
+        """Return raw logits (n_samples, n_classes), in the module's float type."""
+        outputs = [self._check_logits(output) for output in self.forward_iter(X)]
+        logits = torch.cat(outputs).detach().cpu().numpy()
+        check_finite(logits)
+        return logits
+
+    def _checked_logits(self, X: Any) -> NDArray[np.floating]:
+        self._check_can_predict()
+        return self._logits(self.get_dataset(self._check_inputs(X, reset=False)))
+
+    def predict_proba(self, X: Any) -> NDArray[np.floating]:
+        r"""Return calibrated class probabilities.
+
+        .. math:: p = \mathrm{softmax}(z / T)
+
+        with the network's logits z and T = `temperature_`.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Float64, columns in the order of `classes_`; rows sum to 1.
+        """
+        return softmax(self._checked_logits(X), self.temperature_)
+
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return logarithms of the calibrated class probabilities, also where those underflow.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Float64, in nats, at most 0; columns in the order of `classes_`.
+        """
+        return log_softmax(self._checked_logits(X), self.temperature_)
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Return log-probabilities in nats, or log-odds of the second class if there are two.
+
+        They keep their precision where probabilities saturate at 0 or 1, and scikit-learn's
+        calibrators (CalibratedClassifierCV) work on them.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+            Float64, columns in the order of `classes_`.
+        """
+        logits = self._checked_logits(X)
+        if logits.shape[1] == 2:
+            return (logits[:, 1].astype(np.float64) - logits[:, 0]) / self.temperature_
+        return log_softmax(logits, self.temperature_)
+
+    def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy, the share of samples whose most probable class is the true one.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+        y : array-like of shape (n_samples,), default=None
+            True labels; None for a Dataset that has them.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        float
+            Between 0 and 1 (best).
+        """
+        y = dataset_labels(X) if y is None and is_dataset(X) else y
+        return float(super().score(X, y, sample_weight=sample_weight))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the most probable class of each sample.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels out of `classes_`.
+        """
+        winners = self._checked_logits(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[winners]
+        return labels
+
+
+def _check_sizes(module: Any, given: dict[str, Any]) -> None:
+    """Raise if a module's __init__ requires what only data could tell."""
+    parameters = inspect.signature(module).parameters.values()
+    required = [
+        p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    missing = [name for name in required if name not in given]
+    if missing:
+        raise ValueError(
+            f"To build {getattr(module, '__name__', module)} before fit, pass "
+            f"{', '.join(f'module__{name}=...' for name in missing)}. Or call fit, which knows the sizes of "
+            "the data, or load_params with a file of save_params, which holds them."
+        )
+
+
+def _infer_padded(infer: Callable[[Any], Any], batch: Any) -> Any:
+    """Return the output for a batch; few samples of a table are padded to a block.
+
+    Below some ten rows float32 products take other kernels: a sample's logits would differ by
+    round-off with the samples that it is predicted together with.
+    """
+    if not isinstance(batch, Tensor) or batch.ndim != 2 or len(batch) >= _MIN_BLOCK:
+        return infer(batch)
+    output = infer(torch.cat([batch, batch[:1].expand(_MIN_BLOCK - len(batch), -1)]))
+    check_rows(output, _MIN_BLOCK)
+    if not isinstance(output, tuple):
+        return output[: len(batch)]
+    # What has other than a row for each sample, such as the mean of a penalty, stays as it is.
+    return tuple(
+        part[: len(batch)] if isinstance(part, Tensor) and part.shape[:1] == (_MIN_BLOCK,) else part
+        for part in output
+    )
