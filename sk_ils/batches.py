@@ -1,6 +1,6 @@
 """Labelled samples with what training needs of each, and loaders that slice them into batches."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple, NoReturn
 
@@ -228,7 +228,8 @@ def _batch_bounds(n: int, batch_size: int, drop_last: bool) -> list[int]:
 class DatasetLoader:
     """Batches of a user's Dataset through a DataLoader, joined with their targets by index.
 
-    The Dataset and the user's ``collate_fn`` see their own items only.
+    The Dataset and the user's ``collate_fn`` see their own items only. A DataLoader without a
+    sampler of the user's gives the batches that BatchLoader would, none of one sample.
 
     Parameters
     ----------
@@ -270,6 +271,8 @@ class DatasetLoader:
         if generator is not None:
             # Not the same one: a DataLoader takes a number from it before it asks for the order.
             kwargs["generator"] = torch.Generator().manual_seed(generator.initial_seed())
+        if loader is DataLoader:
+            kwargs = _without_single_rows(len(dataset), kwargs)
         self.loader = loader(_Indexed(dataset), collate_fn=_IndexedCollate(collate_fn), **kwargs)
 
     def __len__(self) -> int:
@@ -330,6 +333,35 @@ class _Order(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         return iter(torch.randperm(self.n, generator=self.generator).tolist())
+
+
+def _without_single_rows(n: int, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return a DataLoader's parameters such that a last batch of one row joins the one before."""
+    rows = parameters.get("sampler", range(n))
+    size = parameters.get("batch_size")
+    if "batch_sampler" in parameters or not isinstance(rows, _Order | range) or parameters.get("drop_last"):
+        return parameters
+    if not isinstance(size, int) or not 1 < size < n or n % size != 1:
+        return parameters
+    kept = {name: parameters[name] for name in parameters.keys() - {"batch_size", "sampler", "drop_last"}}
+    return {**kept, "batch_sampler": _Batches(rows, _batch_bounds(n, size, drop_last=False))}
+
+
+class _Batches(Sampler[list[int]]):
+    """The rows of each batch, as the bounds say."""
+
+    def __init__(self, rows: Iterable[int], bounds: list[int]) -> None:
+        self.rows = rows
+        self.bounds = bounds
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def __iter__(self) -> Iterator[list[int]]:
+        # A generator: a DataLoader with workers calls iter twice, and an order must be drawn once.
+        rows = list(self.rows)
+        for start, stop in pairwise(self.bounds):
+            yield rows[start:stop]
 
 
 class _Indexed(Dataset[Any]):

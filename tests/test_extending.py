@@ -12,9 +12,17 @@ from sklearn.metrics import accuracy_score
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring, LRScheduler
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, SequentialSampler, SubsetRandomSampler, TensorDataset
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    SequentialSampler,
+    Subset,
+    SubsetRandomSampler,
+    TensorDataset,
+)
 
-from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
+from sk_ils import InstanceSmoothedClassifier, SmoothingSearchCV, TeacherClassifier
+from sk_ils.classifiers import NonFiniteLossError
 
 
 class WithEncoder(TeacherClassifier):
@@ -412,12 +420,25 @@ def test_a_class_that_cannot_be_has_probability_zero(teacher, table):
     assert_allclose(proba.sum(axis=1), 1)
 
 
-def test_a_dataset_with_missing_values_gives_no_prediction(teacher, table):
+def test_a_dataset_with_missing_values_is_named_with_the_item(teacher, student, table):
     net = teacher(max_epochs=1).fit(*table)
     X = torch.from_numpy(table[0]).float()
     X[17, 2] = torch.nan
-    with pytest.raises(ValueError, match="for 1 of 240 rows, the first is row 17"):
-        net.predict(TensorDataset(X, torch.zeros(len(X))))
+    dataset = TensorDataset(X, torch.from_numpy(np.unique(table[1], return_inverse=True)[1]))
+    named = "Item 17 of the Dataset TensorDataset holds NaN or infinity"
+    with pytest.raises(ValueError, match=f"for 1 of 240 rows, the first is row 17. {named}"):
+        net.predict(dataset)
+    with pytest.raises(ValueError, match=r"the first is row 1\. Item 17 of the Dataset TensorDataset"):
+        net.predict(Subset(dataset, [3, 17]))
+    for make in (teacher, student):
+        with pytest.raises(NonFiniteLossError, match=f"loss of epoch 1 is nan. {named}"):
+            make(max_epochs=1).fit(dataset)
+    fold = [(np.arange(200), np.arange(200, 240))]
+    search = SmoothingSearchCV(
+        student(max_epochs=1), {"smoothing": ["none", "uniform"]}, cv=fold, error_score="raise"
+    )
+    with pytest.raises(NonFiniteLossError, match=f"loss of epoch 1 is nan. {named}"):
+        search.fit(dataset)
 
 
 def test_a_last_step_that_diverges_gives_no_prediction(teacher, table):

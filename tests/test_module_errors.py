@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -18,6 +19,11 @@ class Failing(nn.Linear):
 
     def forward(self, X):
         raise LookupError("no such token")
+
+
+def normalised(n_features_in, n_classes):
+    """Build a network with BatchNorm."""
+    return nn.Sequential(nn.Linear(n_features_in, 4, bias=False), nn.BatchNorm1d(4), nn.Linear(4, n_classes))
 
 
 class Returning(nn.Module):
@@ -61,6 +67,26 @@ def test_a_module_of_another_width_names_the_batch_and_the_sizes(teacher, studen
     for make in (teacher, student):
         with pytest.raises(ValueError, match=r"Linear failed on a batch of shape \(32, 6\).*n_features_in"):
             make(module=WIDE).fit(*table)
+
+
+@pytest.mark.parametrize("as_dataset", [False, True])
+def test_batch_norm_trains_on_any_number_of_rows_but_one(teacher, table, as_dataset):
+    X, y = table[0].astype(np.float32), np.unique(table[1], return_inverse=True)[1]
+    clf = teacher(module=normalised, batch_size=3, max_epochs=1, train_split=None)
+    one_by_one = clone(clf).set_params(batch_size=1)
+
+    def given(n):
+        rows, labels = torch.from_numpy(X[:n]), torch.from_numpy(y[:n])
+        return (TensorDataset(rows, labels), None) if as_dataset else (rows, labels)
+
+    expected = clone(clf).fit(X[:31], y[:31]).predict_proba(X)
+    clf.fit(*given(31))
+    for failing, n in ((clf.partial_fit, 1), (one_by_one.fit, 31)):
+        with pytest.raises(
+            ValueError, match="BatchNorm cannot be trained on a batch of one row: set batch_size"
+        ):
+            failing(*given(n))
+    np.testing.assert_allclose(clf.predict_proba(X), expected, atol=1e-6)
 
 
 def test_an_error_of_the_module_itself_comes_through_with_the_batch_noted(teacher, table):

@@ -130,14 +130,19 @@ def test_a_module_instance_is_a_parameter_that_fit_does_not_change(student, tabl
 def test_a_module_may_return_more_than_logits(student, table):
     class Tuple(nn.Linear):
         def forward(self, X):
-            return super().forward(X), X
+            return super().forward(X), X, 1, {"mean": X.mean()}, None
 
     X, y = table
     sizes = {"module__in_features": 6, "module__out_features": 3}
     clf = student(module=Tuple, **sizes).fit(X, y)
-    np.testing.assert_allclose(
-        clf.predict_proba(X[:3]), student(module=nn.Linear, **sizes).fit(X, y).predict_proba(X[:3])
-    )
+    expected = student(module=nn.Linear, **sizes).fit(X, y)
+    np.testing.assert_allclose(clf.predict_proba(X[:3]), expected.predict_proba(X[:3]))
+    batches = list(clf.forward_iter(X))
+    logits, inputs, *others = clf.forward(X)
+    torch.testing.assert_close(logits, expected.forward(X))
+    torch.testing.assert_close(inputs, torch.from_numpy(X).float())
+    assert [list(parts) for parts in zip(*batches, strict=True)][2:] == others
+    assert (others[0], others[2]) == ([1] * 8, [None] * 8)
 
 
 def test_set_params_changes_a_fitted_network_at_the_next_fit_only(student, table):

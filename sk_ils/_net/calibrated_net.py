@@ -26,6 +26,7 @@ from sk_ils._net.inputs import (
     dataset_labels,
     encode,
     is_dataset,
+    name_item_not_finite,
 )
 from sk_ils._net.predicting_net import PredictingNet
 from sk_ils._net.rollback import note_training_step, undone_on_error
@@ -415,7 +416,8 @@ class CalibratedNet(PredictingNet):
         self.history.record(f"{prefix}_batch_count", len(records))
         loss = weighted_mean(records, prefix)
         if not math.isfinite(loss):
-            raise NonFiniteLossError.of(prefix, epoch=len(self.history), loss=loss, lr=self.lr)
+            cause = name_item_not_finite(getattr(getattr(iterator, "dataset", None), "X", None))
+            raise NonFiniteLossError.of(prefix, epoch=len(self.history), loss=loss, lr=self.lr, cause=cause)
         return loss
 
     def _after_training_step(self, step: dict[str, Any], *, is_first: bool) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from sk_ils._labels import check_not_missing, distinct, has_missing, positions
 from sk_ils._probabilities import as_floats, as_numpy, check_rows, pair_columns
@@ -202,6 +202,44 @@ def dataset_labels(dataset: Any) -> NDArray[Any]:
                 "or let `targets` be what the items give."
             )
     return labels
+
+
+def name_item_not_finite(dataset: Any) -> str:
+    """Return a sentence on the first item of a user's Dataset that holds NaN or infinity.
+
+    Parameters
+    ----------
+    dataset : Dataset, Tensor or None
+        A Tensor was checked before.
+
+    Returns
+    -------
+    str
+        Empty if there is no such item, and for all but Datasets.
+    """
+    if not is_dataset(dataset):
+        return ""
+    for index in range(len(dataset)):
+        if _holds_nan(dataset[index][0]):
+            while isinstance(dataset, Subset):
+                index, dataset = dataset.indices[index], dataset.dataset
+            return (
+                f"Item {index} of the Dataset {type(dataset).__name__} holds NaN or infinity: impute it, or "
+                "leave it out (torch.utils.data.Subset)."
+            )
+    return ""
+
+
+def _holds_nan(x: Any) -> bool:
+    if isinstance(x, dict):
+        return _holds_nan(list(x.values()))
+    if isinstance(x, list | tuple):
+        return any(_holds_nan(part) for part in x)
+    if isinstance(x, Tensor):
+        return not bool(torch.isfinite(x).all())
+    if isinstance(x, np.ndarray | np.generic | float):
+        return np.asarray(x).dtype.kind == "f" and not bool(np.isfinite(x).all())
+    return False
 
 
 def _plain(label: Any) -> Any:

@@ -16,6 +16,14 @@ _LIBRARIES = (_TORCH, str(Path(skorch.__file__).parent), str(Path(__file__).pare
 # Parts of the messages by which torch says so on a CPU and on a GPU; its errors are RuntimeErrors.
 _OUT_OF_MEMORY = ("allocate memory", "not enough memory", "out of memory", "bad_alloc", "ALLOC_FAILED")
 
+# Part of the message by which torch's BatchNorm refuses to train on one row, and what to do.
+_ONE_ROW = "more than 1 value per channel"
+_FEW_ROWS = (
+    "BatchNorm cannot be trained on a batch of one row: set batch_size to at least 2, and pass at least two "
+    "rows to each partial_fit; with a sampler of your own set iterator_train__drop_last=True. Or take "
+    "LayerNorm, which needs no other rows."
+)
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that the memory of the CPU or the GPU does not suffice."""
@@ -51,9 +59,8 @@ def explain_module_error(error: Exception, module: nn.Module, X: Any) -> None:
         error.add_note(f"Raised by the module {name} on a batch of {batch}.")
         return
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    raise ValueError(
-        f"The module {name} failed on a batch of {batch}: {lines[0]}. {_advice(module, X)}"
-    ) from error
+    advice = _FEW_ROWS if _ONE_ROW in lines[0] else _advice(module, X)
+    raise ValueError(f"The module {name} failed on a batch of {batch}: {lines[0]}. {advice}") from error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from skorch.utils import to_device, to_tensor
+from skorch.utils import to_tensor
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -231,7 +231,30 @@ class PredictingNet(StatefulNet):
             for batch, targets in self.get_iterator(samples):
                 output = infer(batch)
                 check_rows(output, len(targets.y_encoded))
-                yield to_device(output, device=device)
+                yield _moved(output, device)
+
+    def forward(self, X: Any, training: bool = False, device: Any = "cpu") -> Any:
+        """Return the module's output for all samples.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+        training : bool, default=False
+            As of `forward_iter`.
+        device : device, default="cpu"
+            As of `forward_iter`.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, ...) or tuple
+            Of a module that returns tuples, a tuple; what is no Tensor with rows in it is a list
+            with one value for each batch.
+        """
+        outputs = list(self.forward_iter(X, training=training, device=device))
+        if isinstance(outputs[0], tuple):
+            return tuple(_joined(list(parts)) for parts in zip(*outputs, strict=True))
+        return torch.cat(outputs)
 
     def _check_logits(self, output: Any, n_rows: int | None = None) -> Tensor:
         return check_logits(output, len(self.classes_inferred_), n_rows)
@@ -250,7 +273,7 @@ class PredictingNet(StatefulNet):
         """Return raw logits (n_samples, n_classes), in the module's float type."""
         outputs = [self._check_logits(output) for output in self.forward_iter(X)]
         logits = torch.cat(outputs).detach().cpu().numpy()
-        check_finite(logits)
+        check_finite(logits, self.get_dataset(X).X)
         return logits
 
     def _checked_logits(self, X: Any) -> NDArray[np.floating]:
@@ -363,6 +386,23 @@ def _check_sizes(module: Any, given: dict[str, Any]) -> None:
             f"{', '.join(f'module__{name}=...' for name in missing)}. Or call fit, which knows the sizes of "
             "the data, or load_params with a file of save_params, which holds them."
         )
+
+
+def _moved(output: Any, device: Any) -> Any:
+    """Return an output on a device; what cannot be moved, such as a number, stays as it is."""
+    if hasattr(output, "to"):
+        return output if device is None else output.to(device)
+    if isinstance(output, list | tuple):
+        parts = [_moved(part, device) for part in output]
+        return parts if isinstance(output, list) else tuple(parts)
+    if isinstance(output, dict):
+        return {name: _moved(part, device) for name, part in output.items()}
+    return output
+
+
+def _joined(parts: list[Any]) -> Any:
+    """Return the rows of all batches as one Tensor, what has no rows as it is."""
+    return torch.cat(parts) if all(isinstance(part, Tensor) and part.ndim for part in parts) else parts
 
 
 def _infer_padded(infer: Callable[[Any], Any], batch: Any) -> Any:

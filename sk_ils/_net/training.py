@@ -11,6 +11,7 @@ from skorch.callbacks import BatchScoring, EpochScoring, PassthroughScoring
 from skorch.dataset import Dataset as SkorchDataset
 from torch import Tensor, nn
 
+from sk_ils._net.inputs import name_item_not_finite
 from sk_ils.batches import SampleSet, Targets
 from sk_ils.temperature import fit_temperature
 
@@ -25,7 +26,7 @@ class NonFiniteLossError(ArithmeticError, ValueError):
     """The training or validation loss became NaN or infinite."""
 
     @classmethod
-    def of(cls, prefix: str, *, epoch: int, loss: float, lr: float) -> Self:
+    def of(cls, prefix: str, *, epoch: int, loss: float, lr: float, cause: str = "") -> Self:
         """Return the error that says which loss it was, and what to do.
 
         Parameters
@@ -38,16 +39,19 @@ class NonFiniteLossError(ArithmeticError, ValueError):
             NaN or infinite.
         lr : float
             The learning rate.
+        cause : str, default=""
+            A sentence on bad data, if that is why.
 
         Returns
         -------
         NonFiniteLossError
             To be raised.
         """
-        return cls(
-            f"The {prefix} loss of epoch {epoch} is {loss}. Lower lr (now {lr}), scale the features (for "
-            "example with StandardScaler), or clip gradients (skorch's GradientNormClipping)."
+        cure = (
+            f"Lower lr (now {lr}), scale the features (for example with StandardScaler), or clip gradients "
+            "(skorch's GradientNormClipping)."
         )
+        return cls(f"The {prefix} loss of epoch {epoch} is {loss}. {cause or cure}")
 
 
 @dataclass
@@ -142,19 +146,24 @@ def check_rows(output: Any, n_rows: int) -> None:
         )
 
 
-def check_finite(logits: NDArray[np.floating]) -> None:
+def check_finite(logits: NDArray[np.floating], X: Any = None) -> None:
     """Raise if some row of logits is no prediction; -inf, a class that cannot be, is allowed.
 
     Parameters
     ----------
     logits : ndarray of shape (n_samples, n_classes)
+    X : Dataset or Tensor, default=None
+        What they were computed from, to name a bad item.
     """
     bad = np.flatnonzero(~np.isfinite(logits.max(axis=1)))
     if len(bad):
+        cure = (
+            "Look for a module that computes something else in evaluation mode, and for a training that "
+            "diverged (lower lr, or train with a hold-out)."
+        )
         raise ValueError(
             f"The module returned NaN or infinite logits for {len(bad)} of {len(logits)} rows, the first is "
-            f"row {bad[0]}. Look for NaN in the items of a Dataset, for a module that computes something "
-            "else in evaluation mode, and for a training that diverged (lower lr, or train with a hold-out)."
+            f"row {bad[0]}. {name_item_not_finite(X) or cure}"
         )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sk_ils._net.fit_data import FitData
+from sk_ils._net.inputs import name_item_not_finite
 from sk_ils._net.training import FitResult, NonFiniteLossError
 from sk_ils._search.stack import Stack
 from sk_ils.batches import SampleSet
@@ -142,7 +143,10 @@ def train_stacked(
         if data.valid is not None:
             valid = net.place_samples(data.valid.samples, "iterator_valid", state)
         stack = Stack(net, len(candidates), state.device)
-        _run(stack, _EarlyStopping(stack, candidates), candidates, samples, valid, progress)
+        stopping = _EarlyStopping(
+            stack, candidates, {"train": samples.X, "valid": None if valid is None else valid.X}
+        )
+        _run(stack, stopping, candidates, samples, valid, progress)
 
 
 def _run(
@@ -182,9 +186,11 @@ class _EarlyStopping:
     stack as it is now, and ``stack.members[slot]`` says which candidate is there.
     """
 
-    def __init__(self, stack: Stack, candidates: list[Candidate]) -> None:
+    def __init__(self, stack: Stack, candidates: list[Candidate], inputs: dict[str, Any]) -> None:
         self.stack = stack
         self.candidates = candidates
+        self.inputs = inputs
+        self.causes: dict[str, str] = {}  # of a loss that is not finite, looked for once
         self.patience, self.lr = stack.net.patience, stack.net.lr
         n = len(candidates)
         self.best = {name: value.clone() for name, value in stack.state().items()}
@@ -219,8 +225,10 @@ class _EarlyStopping:
         if not math.isfinite(loss):
             self.running[member] = False
             epoch = len(self.train_loss[member])
+            if prefix not in self.causes:
+                self.causes[prefix] = name_item_not_finite(self.inputs[prefix])
             self.candidates[member].error = NonFiniteLossError.of(
-                prefix, epoch=epoch, loss=float(loss), lr=self.lr
+                prefix, epoch=epoch, loss=float(loss), lr=self.lr, cause=self.causes[prefix]
             )
 
     def _keep_states(self, slots: list[int]) -> None:
