@@ -22,7 +22,9 @@ from skorch.callbacks import (
     TrainEndCheckpoint,
 )
 from skorch.dataset import ValidSplit
+from skorch.exceptions import DeviceWarning
 from skorch.helper import predefined_split
+from skorch.hf import AccelerateMixin
 from torch import nn
 from torch.utils.data import TensorDataset, default_collate
 
@@ -278,6 +280,24 @@ def test_trimming(net, table):
     clf.trim_for_prediction()
     assert clf.optimizer_ is None
     assert_array_equal(clf.predict_proba(table[0]), expected)
+
+
+class Accelerated(AccelerateMixin, TeacherClassifier):
+    """As skorch documents it."""
+
+
+def test_accelerate(net, table, tmp_path):
+    accelerator = pytest.importorskip("accelerate").Accelerator(cpu=True)
+
+    clf = net(kind=Accelerated, accelerator=accelerator, device=None).fit(*table)
+    expected = net().fit(*table).predict_proba(table[0])
+    clf.save_params(tmp_path / "weights.safetensors")
+    loaded = clone(clf)
+    loaded.load_params(tmp_path / "weights.safetensors")
+    with pytest.warns(DeviceWarning, match="requested device was not specified"):
+        copy = pickle.loads(pickle.dumps(clf))
+    for same in (clf, loaded, copy):
+        assert_array_equal(same.predict_proba(table[0]), expected)
 
 
 # --- different on purpose -------------------------------------------------------------------------

@@ -323,7 +323,7 @@ class StatefulNet(SklearnNet):
                 "sk_ils does. Call fit first, or initialize with the sizes as module__... parameters."
             )
         if not self.initialized_:
-            self.initialize()
+            self._initialize_to_load()
         module = _plain_module(self.module_)
         try:
             module.load_state_dict(saved.state)
@@ -339,6 +339,16 @@ class StatefulNet(SklearnNet):
                 stacklevel=3,
             )
         self.temperature_ = 1.0 if saved.temperature is None else saved.temperature
+
+    def _initialize_to_load(self) -> None:
+        """Build the network; skorch's AccelerateMixin loads on "cpu", and refuses to build there."""
+        device = self.device
+        if hasattr(self, "accelerator"):
+            self.__dict__["device"] = None
+        try:
+            self.initialize()
+        finally:
+            self.__dict__["device"] = device
 
     def _adopt(self, schema: InputSchema) -> None:
         """Take over what a file tells of the data that its network was fitted on."""
