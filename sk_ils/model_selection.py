@@ -16,7 +16,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 
 from sk_ils._labels import distinct, positions
 from sk_ils._net.advice import each_once
-from sk_ils._net.inputs import check_labels, check_probabilities, dataset_labels, is_dataset
+from sk_ils._net.inputs import check_labels, check_probabilities, is_dataset, labels_of
 from sk_ils._net.seeding import draw_seed
 from sk_ils._probabilities import as_labels, as_numpy
 from sk_ils._search.evaluation import evaluate
@@ -361,8 +361,7 @@ class SmoothingSearchCV(BaseSearchCV):
         ValueError
             If a label is none of the estimator's classes (``scoring=None``).
         """
-        score = super().score(X, dataset_labels(X) if y is None and is_dataset(X) else y, **params)
-        return float(score)
+        return float(super().score(X, labels_of(X, y), **params))
 
     def _get_params_html(self, deep: bool = True, doc_link: str = "") -> Any:
         return describe_parameters(super()._get_params_html(deep=False, doc_link=doc_link), type(self))
@@ -478,6 +477,6 @@ class SmoothingSearchCV(BaseSearchCV):
 
 def _with_labels(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
     if is_dataset(X):
-        return X, check_labels(dataset_labels(X) if y is None else y, len(X))
+        return X, check_labels(labels_of(X, y), len(X))
     X, y = indexable(X, y)
     return X, check_labels(y, len(X) if hasattr(X, "__len__") else X.shape[0])

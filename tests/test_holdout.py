@@ -176,3 +176,5 @@ def test_a_class_without_a_training_row_is_told(teacher, table):
 def test_a_split_that_returns_other_data_is_refused(teacher, table):
     with pytest.raises(ValueError, match="train_split must return"):
         teacher(train_split=lambda dataset, y: ([1], [2])).fit(*table)
+    with pytest.raises(TypeError, match=r"must return a pair.* got ValidSplit.*ValidSplit\(5\)"):
+        teacher(train_split=ValidSplit).fit(*table)

@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
+from skorch.callbacks import Checkpoint, EarlyStopping
 from skorch.helper import SliceDataset, SliceDict, predefined_split
 from torch import nn
 from torch.utils.data import Dataset, TensorDataset
@@ -362,6 +363,10 @@ NO_TABLE = {
         r"'city' \(category\)",
     ),
     "strings": (lambda X: np.where(X > 0, "low", "high")[:, :2], r"0 \(<U4\), 1 \(<U4\).*OrdinalEncoder"),
+    "missing values of pandas": (
+        lambda X: pd.DataFrame({"a": pd.array([pd.NA, *range(len(X) - 1)], dtype="Int64"), "b": X[:, 0]}),
+        "Input X contains NaN",
+    ),
     "list of strings": (lambda X: [[1.0, "low"] for _ in X], r"1 \(object\)"),
 }
 TEACHER_PROBA = {
@@ -634,13 +639,16 @@ def test_a_module_that_returns_probabilities_is_told_once(student, table, recwar
 
 @pytest.mark.filterwarnings("always")
 @pytest.mark.parametrize("searched", [False, True])
-def test_columns_that_are_too_large_for_the_default_network_are_told_once(student, table, recwarn, searched):
+@pytest.mark.parametrize("as_dataset", [False, True])
+def test_columns_that_are_too_large_for_the_default_network_are_told_once(
+    student, table, recwarn, searched, as_dataset
+):
     X, y = table
     X = X * np.where(np.arange(6) == 4, 1000, 1)
     clf = student(max_epochs=2)
     if searched:
         clf = SmoothingSearchCV(clf, {"smoothing": ["none", "uniform"]}, cv=2)
-    clf.fit(X, y)
+    clf.fit(TensorDataset(torch.as_tensor(X), torch.zeros(len(y))) if as_dataset else X, y)
     (advice,) = advice_in(recwarn)
     assert "Column 4 of X" in advice
 
@@ -738,3 +746,23 @@ def test_a_dataset_brings_the_labels_of_its_score(teacher, table):
     assert clf.score(dataset) == clf.score(X, codes)
     with pytest.raises(ValueError, match="y"):
         clf.score(X)
+    with pytest.raises(ValueError, match="must yield pairs"):
+        clf.score(TensorDataset(dataset.tensors[0]))
+
+
+def test_a_callback_that_is_none_or_not_there_is_refused(student, table):
+    for callbacks in ([3], ["EarlyStopping"], [("stop", EarlyStopping(), 3)]):
+        with pytest.raises(TypeError, match="callbacks must hold skorch callbacks"):
+            student(callbacks=callbacks).fit(*table)
+    for given in ([("stop", EarlyStopping())], [("step", EarlyStopping), Checkpoint, Checkpoint]):
+        clf = student(callbacks=given, callbacks__stap__patience=3, callbacks__print_log=None)
+        with pytest.raises(
+            ValueError, match=r"callback 'stap', which does not exist; did you mean 'st[oe]p'"
+        ):
+            clf.fit(*table)
+
+
+def test_parameters_of_one_of_two_checkpoints_are_not_the_teachers(student, table, tmp_path):
+    callbacks = [Checkpoint(dirname=tmp_path / "a"), Checkpoint(dirname=tmp_path / "b")]
+    student(callbacks=callbacks, callbacks__Checkpoint_2__f_history="h.json", max_epochs=1).fit(*table)
+    assert (tmp_path / "b" / "h.json").exists()

@@ -173,6 +173,7 @@ def test_an_error_in_the_building_of_a_module_comes_through_with_its_place_noted
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("module", "mlp"),
         ("optimizer", "adam"),
         ("lr", "1e-3"),
         ("lr", float("nan")),

@@ -43,7 +43,6 @@ from sk_ils._net.training import (
     weighted_mean,
 )
 from sk_ils.batches import SampleSet, Targets
-from sk_ils.modules import MLP
 
 
 class CalibratedNet(PredictingNet):
@@ -156,8 +155,7 @@ class CalibratedNet(PredictingNet):
         """
         known = self.classes_ if self.initialized_ and self._knows_classes() else None
         samples, self._schema = self._check_samples(X, y, sample_weight, classes=known, reset=known is None)
-        if self.module in (None, MLP):
-            advise_on_scale(samples.X)
+        advise_on_scale(self.module, samples.X)
         return split_samples(
             samples,
             X,
@@ -401,7 +399,7 @@ class CalibratedNet(PredictingNet):
                 rows.append({})  # also unwatched, so that a get_loss of the user's can count batches
             step = step_fn((X, targets), **fit_params)
             if training:
-                self._after_training_step(step, is_first=not meter.values)
+                self._after_training_step(X, step, is_first=not meter.values)
             meter.add(step, targets)
             if is_watched:
                 rows[-1].update(meter.last())
@@ -420,8 +418,9 @@ class CalibratedNet(PredictingNet):
             raise NonFiniteLossError.of(prefix, epoch=len(self.history), loss=loss, lr=self.lr, cause=cause)
         return loss
 
-    def _after_training_step(self, step: dict[str, Any], *, is_first: bool) -> None:
+    def _after_training_step(self, X: Any, step: dict[str, Any], *, is_first: bool) -> None:
         if is_first and len(self.history) <= 1:
+            advise_on_scale(self.module, X)  # of a Dataset nothing was known before
             advise_on_probabilities(self._check_logits(step["y_pred"]))
         note_training_step()
 

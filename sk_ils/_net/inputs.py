@@ -11,7 +11,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from sk_ils._labels import check_not_missing, distinct, has_missing, positions
+from sk_ils._labels import check_not_missing, distinct, has_missing, positions, shown
 from sk_ils._probabilities import as_floats, as_numpy, check_rows, pair_columns
 from sk_ils._sklearn_compat import check_sample_weight
 
@@ -67,6 +67,8 @@ def check_features(estimator: Any, X: Any, dtype: str | None, *, reset: bool) ->
 
 def _explain_unreadable(X: Any, error: Exception) -> None:
     """Raise if it was NumPy that could not read X, in words that say what X is."""
+    if hasattr(X, "columns"):
+        return  # scikit-learn reads columns of pandas' own types, which NumPy does not
     try:
         np.asarray(X, dtype=np.float64)
     except (ValueError, TypeError) as unreadable:
@@ -242,6 +244,14 @@ def _holds_nan(x: Any) -> bool:
     return False
 
 
+def labels_of(X: Any, y: Any) -> Any:
+    """Return y, or the labels that a Dataset brings if y is None."""
+    if y is not None or not is_dataset(X):
+        return y
+    check_dataset(X)
+    return dataset_labels(X)
+
+
 def _plain(label: Any) -> Any:
     """Return a label as plain Python, a vector as an array."""
     array = np.asarray(as_numpy(label))
@@ -300,7 +310,7 @@ def check_classes(labels: NDArray[Any]) -> NDArray[Any]:
     classes = distinct(labels)
     if len(classes) < 2:
         raise ValueError(
-            f"y has one class only, {classes[0]!r}: a classifier needs rows of at least two classes."
+            f"y has one class only, {shown(classes)}: a classifier needs rows of at least two classes."
         )
     return classes
 

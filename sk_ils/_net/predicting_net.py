@@ -14,7 +14,7 @@ from skorch.utils import to_tensor
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from sk_ils._net.inputs import check_dataset, check_features, dataset_labels, is_dataset
+from sk_ils._net.inputs import check_dataset, check_features, is_dataset, labels_of
 from sk_ils._net.module_errors import explain_module_error, explained_building
 from sk_ils._net.stateful_net import StatefulNet
 from sk_ils._net.training import DTYPES, check_finite, check_logits, check_rows
@@ -352,8 +352,7 @@ class PredictingNet(StatefulNet):
         float
             Between 0 and 1 (best).
         """
-        y = dataset_labels(X) if y is None and is_dataset(X) else y
-        return float(super().score(X, y, sample_weight=sample_weight))
+        return float(super().score(X, labels_of(X, y), sample_weight=sample_weight))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class of each sample.

@@ -80,6 +80,7 @@ class SklearnNet(NeuralNetClassifier):
     __metadata_request__partial_fit: ClassVar = {"classes": None, "epochs": UNUSED}
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "module": [callable, None],
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), Options(Integral, {-1})],
         "train_split": [Interval(Real, 0, 1, closed="neither"), callable, None],
@@ -246,6 +247,27 @@ class SklearnNet(NeuralNetClassifier):
             type(self).__name__,
         )
         _check_device(self.device)
+        self._check_callbacks()
+
+    def _check_callbacks(self) -> None:
+        """Raise for what is no callback, and for a parameter of one that is not there."""
+        if self.callbacks == "disable":
+            return
+        for item in self.callbacks or []:
+            callback = item[1] if isinstance(item, (tuple, list)) and len(item) == 2 else item
+            if callback is not None and not hasattr(callback, "on_train_begin"):
+                raise TypeError(
+                    "callbacks must hold skorch callbacks, instances or classes, or pairs (name, callback); "
+                    f"got {item!r}."
+                )
+        known = [name for name, _ in self._uniquely_named_callbacks()]
+        for parameter in self.get_params_for("callbacks"):
+            name = parameter.partition("__")[0]
+            if name not in known:
+                raise ValueError(
+                    f"callbacks__{parameter} sets a callback {name!r}, which does not exist"
+                    f"{_hint(name, known)} The callbacks are {', '.join(map(repr, known))}."
+                )
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         text: str = BaseEstimator.__repr__(self, N_CHAR_MAX=N_CHAR_MAX)

@@ -93,7 +93,15 @@ def called_split(
 ) -> Split:
     """Ask a skorch train_split, which gets (dataset, y) and returns two Datasets."""
     kwargs = {} if groups is None else {"groups": groups}
-    train, valid = train_split(dataset, y, **kwargs)
+    parts = train_split(dataset, y, **kwargs)
+    try:
+        train, valid = parts
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            "train_split must return a pair of Datasets, the training part and the hold-out; "
+            f"got {type(parts).__name__}. A class, such as skorch's ValidSplit, is passed as an instance: "
+            "ValidSplit(5)."
+        ) from error
     index = _index_in(train, dataset)
     if index is None:
         raise ValueError(

@@ -4,6 +4,7 @@ Each is a thin shell around a classifier. What else a teacher could be, a class 
 methods of :class:`Teacher` and a line at `as_teacher` would be all that it needs.
 """
 
+import re
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
@@ -449,17 +450,21 @@ def default_teacher(student: CalibratedNet, kind: type[CalibratedNet]) -> Calibr
     """
     names, own = set(named_parameters(kind)), set(named_parameters(type(student)))
     callbacks, dropped = _without_writers(student.callbacks)
-    gone = [f"callbacks__{name}" for name in dropped]
     kept = {
         name: value
         for name, value in student.get_params(deep=False).items()
-        if (name in names or name not in own)
-        and name not in gone
-        and not name.startswith(tuple(f"{callback}__" for callback in gone))
+        if (name in names or name not in own) and not _sets_one_of(dropped, name)
     }
     kept |= {"callbacks": callbacks, "random_state": None, "temperature_scaling": True, "warm_start": False}
     teacher: CalibratedNet = clone(kind(**kept))
     return teacher
+
+
+def _sets_one_of(callbacks: list[str], parameter: str) -> bool:
+    """Return whether a parameter sets one of these callbacks, which skorch numbers if several."""
+    part, _, rest = parameter.partition("__")
+    name = rest.partition("__")[0]
+    return part == "callbacks" and (name in callbacks or re.sub(r"_\d+$", "", name) in callbacks)
 
 
 def _without_writers(callbacks: Any) -> tuple[Any, list[str]]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_consistent_length
 
-from sk_ils._labels import distinct, positions
+from sk_ils._labels import distinct, positions, shown
 from sk_ils._probabilities import (
     as_floats,
     as_labels,
@@ -89,6 +89,7 @@ def check_predictions(
     classes = None if labels is None else _check_labels(labels, proba.shape[1])
     proba, classes = pair_columns(y_proba, proba, classes, y if classes is None else None, "y_proba")
     codes, classes = _encode(y, classes, proba.shape[1])
+    _check_name(y_proba, classes)
     weight = None
     if sample_weight is not None:
         weight = check_sample_weight(sample_weight, len(proba))
@@ -112,6 +113,16 @@ def _two_columns(proba: NDArray[Any]) -> NDArray[Any]:
     check_range(proba, "y_proba", tolerance(proba.dtype))
     second = proba.clip(0, 1)
     return np.column_stack((1 - second, second))
+
+
+def _check_name(y_proba: Any, classes: NDArray[Any]) -> None:
+    """Raise for the Series of the first label's probabilities; a number as name says nothing."""
+    name = getattr(y_proba, "name", None)
+    if isinstance(name, str) and name == str(classes[0]):
+        raise ValueError(
+            f"y_proba is a column named {name!r}, as the first of the labels {shown(classes)}, but one "
+            "column holds the probabilities of the second label: pass that column, or the DataFrame of both."
+        )
 
 
 def _encode(
