@@ -1,6 +1,7 @@
 """Probabilities as users pass them: as a NumPy array, each column with its label, rows checked."""
 
 import warnings
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,16 @@ from sklearn.utils import check_array, column_or_1d
 
 from sk_ils._labels import check_not_missing, distinct, shown
 
-__all__ = ["as_floats", "as_labels", "as_numbers", "as_numpy", "check_rows", "pair_columns", "tolerance"]
+__all__ = [
+    "as_floats",
+    "as_labels",
+    "as_numbers",
+    "as_numpy",
+    "check_column_names",
+    "check_rows",
+    "pair_columns",
+    "tolerance",
+]
 
 # Elements of a chunk: 1 MB of float32, which stays in the second-level cache between passes.
 _CHUNK_SIZE = 2**18
@@ -53,9 +63,21 @@ def as_numbers(values: Any, name: str, dtype: type | None = None) -> NDArray[Any
     """Return numbers as an array of the given type, else of their own; refuse anything else."""
     try:
         array: NDArray[Any] = np.array(as_numpy(values), dtype=dtype)
-        return array if array.dtype.kind in "fiub" else array.astype(np.float64)
+        known = array.dtype.kind in "iub" or array.dtype in (np.float16, np.float32, np.float64)
+        return array if known else array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold numbers: {error}") from error
+
+
+def check_column_names(values: Any, name: str) -> None:
+    """Raise ValueError if two columns of a DataFrame have one name."""
+    columns = getattr(values, "columns", None)
+    repeated = [] if columns is None else [label for label, n in Counter(columns).items() if n > 1]
+    if repeated:
+        raise ValueError(
+            f"{name} has several columns of the name {repeated[0]!r}: give each column a name of its own, or "
+            "pass an array (to_numpy())."
+        )
 
 
 def as_floats(values: Any, name: str) -> NDArray[Any]:
@@ -63,6 +85,7 @@ def as_floats(values: Any, name: str) -> NDArray[Any]:
 
     Rows of a bfloat16 tensor that sum to 1 within its round-off are divided by their sums.
     """
+    check_column_names(values, name)
     rounded = _is_bfloat16(values)
     values = as_numpy(values)
     if rounded and values.ndim == 2:

@@ -2,20 +2,20 @@
 
 import html
 import inspect
+from collections.abc import Callable
 from functools import partial
+from traceback import format_exc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.externals._numpydoc.docscrape import NumpyDocString
-from sklearn.metrics._scorer import _Scorer
+from sklearn.metrics._scorer import _MultimetricScorer, _Scorer
 from sklearn.model_selection import _search
 from sklearn.model_selection._validation import (
     _insert_error_scores as insert_error_scores,
 )
-from sklearn.model_selection._validation import (
-    _score as score_estimator,
-)
+from sklearn.model_selection._validation import _score
 from sklearn.model_selection._validation import (
     _warn_or_raise_about_fit_failures as warn_or_raise_about_fit_failures,
 )
@@ -44,6 +44,7 @@ __all__ = [
     "check_sample_weight",
     "describe_parameters",
     "insert_error_scores",
+    "last_words",
     "routing_enabled",
     "safe_indexing",
     "score_estimator",
@@ -100,6 +101,42 @@ def check_sample_weight(sample_weight: ArrayLike, n_samples: int) -> NDArray[np.
     weight = weight / weight.max()  # first, because the sum of large weights overflows
     scaled: NDArray[np.float64] = weight / (weight.sum() / np.count_nonzero(weight))
     return scaled
+
+
+class _ToldScorer(_MultimetricScorer):
+    """Several scorers whose failures, which are texts here, are told to a function."""
+
+    def __init__(self, scorers: Any, tell: Callable[[str], None]) -> None:
+        super().__init__(scorers=scorers._scorers, raise_exc=scorers._raise_exc)
+        self.tell = tell
+
+    def __call__(self, estimator: Any, *args: Any, **kwargs: Any) -> Any:
+        scores = super().__call__(estimator, *args, **kwargs)
+        for score in scores.values():
+            if isinstance(score, str):
+                self.tell(score)
+        return scores
+
+
+def score_estimator(
+    estimator: Any, X: Any, y: Any, scorers: Any, params: Any, error_score: Any, tell: Callable[[str], None]
+) -> Any:
+    """Score as scikit-learn's searches do; a failing scorer's traceback is told to a function."""
+
+    def told(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return scorers(*args, **kwargs)
+        except Exception:
+            tell(format_exc())
+            raise
+
+    several = isinstance(scorers, _MultimetricScorer)
+    return _score(estimator, X, y, _ToldScorer(scorers, tell) if several else told, params, error_score)
+
+
+def last_words(text: str) -> str:
+    """Return what a traceback ends with, the error and its message, in one line."""
+    return " ".join(text.rstrip().rpartition("\n  ")[2].partition("\n")[2].split())
 
 
 def scorer_name(scorer: Any) -> str | None:

@@ -387,4 +387,14 @@ class _IndexedCollate:
 
     def __call__(self, items: list[tuple[int, Any]]) -> tuple[Tensor, Any]:
         indices, values = zip(*items, strict=True)
-        return torch.tensor(indices), self.collate_fn(list(values))
+        try:
+            batch = self.collate_fn(list(values))
+        except (RuntimeError, TypeError) as error:
+            if self.collate_fn is not default_collate:
+                raise
+            raise ValueError(
+                f"torch cannot put the items of the Dataset into one batch: {str(error).splitlines()[0]}. "
+                "Give all items one size and type, or pass a function that pads them as both "
+                "iterator_train__collate_fn and iterator_valid__collate_fn."
+            ) from error
+        return torch.tensor(indices), batch

@@ -29,6 +29,7 @@ from sk_ils._sklearn_compat import (
     check_sample_weight,
     describe_parameters,
     insert_error_scores,
+    last_words,
     routing_enabled,
     validate_parameter_constraints,
     warn_or_raise_about_fit_failures,
@@ -206,8 +207,9 @@ class SmoothingSearchCV(BaseSearchCV):
     A stack is possible if ``torch.func.vmap`` takes the module, the optimizer treats each weight by
     itself (all of torch.optim but LBFGS, Adafactor and the like), no callbacks are set,
     ``compile=False``, and no training method is overridden. If not, the candidates are trained one
-    by one, with one warning that says why; they still share the teacher. Dropout is drawn anew for
-    each candidate.
+    by one, with one warning that says why; they still share the teacher, unless a step of a
+    Pipeline has ``fit_resample``: then each candidate fits the whole Pipeline. Dropout is drawn
+    anew for each candidate.
 
     A stack of C candidates takes about ``C (6 W + 3 O + 2 n K b) + 5 n K b`` bytes beside the
     data: n training rows of a fold, K classes, b = 4 bytes (8 in float64), W bytes of
@@ -449,7 +451,7 @@ class SmoothingSearchCV(BaseSearchCV):
             if name.startswith("mean_test_") and np.isnan(means).all():
                 raise ValueError(
                     f"All {name.removeprefix('mean_test_')} values are nan: no candidate is better than "
-                    "another. See the warnings above, or pass error_score='raise' for the first error."
+                    f"another. {_first_error(out)}"
                 )
         return results
 
@@ -462,10 +464,21 @@ class SmoothingSearchCV(BaseSearchCV):
             refit_metric = self.refit
         if self.multimetric_ and not self.refit:
             return
-        self.best_index_ = self._select_best_index(self.refit, refit_metric, results)
+        self.best_index_ = self._best_index(refit_metric, results)
         if not callable(self.refit):
             self.best_score_ = results[f"mean_test_{refit_metric}"][self.best_index_]
         self.best_params_ = results["params"][self.best_index_]
+
+    def _best_index(self, refit_metric: Any, results: dict[str, Any]) -> int:
+        if not callable(self.refit):
+            return int(self._select_best_index(self.refit, refit_metric, results))
+        chosen, n = self.refit(results), len(results["params"])
+        if not (isinstance(chosen, Integral) and 0 <= int(chosen) < n):
+            raise ValueError(
+                f"A callable refit must return the index of a candidate, an int from 0 to {n - 1}; "
+                f"got {chosen!r}."
+            )
+        return int(chosen)
 
     def _refit(self, best: Any, X: Any, y: NDArray[Any], metadata: dict[str, Any]) -> None:
         start = time.perf_counter()
@@ -473,6 +486,14 @@ class SmoothingSearchCV(BaseSearchCV):
         self.refit_time_ = time.perf_counter() - start
         if hasattr(best, "feature_names_in_"):
             self.feature_names_in_ = best.feature_names_in_
+
+
+def _first_error(out: list[dict[str, Any]]) -> str:
+    """Return a sentence about the first fit or score that failed."""
+    texts = [text for result in out for text in (result["fit_error"], result["score_error"]) if text]
+    if not texts:
+        return "No fit failed: `scoring` itself gave nan."
+    return f"The first error, whose traceback error_score='raise' shows, was {last_words(texts[0])}"
 
 
 def _with_labels(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:

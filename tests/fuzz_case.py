@@ -25,7 +25,7 @@ import torch
 from scipy import sparse
 
 # Of a raised error that is clear; others, such as KeyError, say what failed and not what to do.
-CLEAR_TYPES = (ValueError, TypeError, RuntimeError, AttributeError, NotImplementedError)
+CLEAR_TYPES = (ValueError, TypeError, RuntimeError, AttributeError, NotImplementedError, OSError)
 CLEAR_PACKAGES = ("sk_ils", "sklearn", "skorch")
 
 

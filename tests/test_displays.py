@@ -600,11 +600,48 @@ def test_displays_read_our_networks_also_in_a_pipeline(student, table):
     np.testing.assert_allclose(display.mean_targets.targets, expected, atol=1e-6)
 
 
-def test_a_student_without_teacher_says_so(student, table):
+@pytest.mark.usefixtures("headless")
+def test_a_rule_without_teacher_is_shown_over_the_students_own_probabilities(student, table):
     X, y = table
-    clf = student(smoothing="uniform").fit(X, y)
+    clf = student(smoothing="uniform", max_epochs=1).fit(X, y)
+    display = SmoothingCurveDisplay.from_estimator(clf, X, y)
+    np.testing.assert_allclose(np.diag(display.mean_targets.targets), 1 - 0.1 * 2 / 3, atol=1e-6)
+    display = SmoothingCurveDisplay.from_estimator(clf, X, y, kind="curve")
+    codes = np.searchsorted(clf.classes_, y)
+    np.testing.assert_array_equal(display.true_class_proba, clf.predict_proba(X)[np.arange(len(y)), codes])
+    assert display.ax_.get_xlabel() == "Probability of the true class"
+
+
+def test_a_student_whose_teacher_was_not_kept_says_so(student, table):
+    X, y = table
+    clf = student(smoothing="ils2", max_epochs=1).fit(X, y, teacher_proba=np.full((len(y), 3), 1 / 3))
     with pytest.raises(AttributeError, match="without a teacher"):
         SmoothingCurveDisplay.from_estimator(clf, X, y)
+
+
+class OddRule:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def smoothing_factor(self, true_class_proba):
+        return self.factor(true_class_proba)
+
+
+@pytest.mark.usefixtures("headless")
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("ils2", "smoothing must be a rule.*got 'ils2'"),
+        (ILS1, "smoothing must be a rule"),
+        (OddRule(lambda p: None), "a number for each of"),
+        (OddRule(lambda p: p[:1]), r"a number for each of .* got the shape \(1,\)"),
+        (OddRule(lambda p: -p), r"numbers in \[0, 1\]"),
+        (OddRule(lambda p: p * np.nan), r"numbers in \[0, 1\]"),
+    ],
+)
+def test_what_is_no_rule_cannot_be_shown(rule, message):
+    with pytest.raises(TypeError, match=message):
+        SmoothingCurveDisplay.from_predictions([0, 1, 1, 0], [0.2, 0.7, 0.6, 0.4], smoothing=rule)
 
 
 @pytest.mark.usefixtures("headless")

@@ -19,6 +19,7 @@ from sk_ils import InstanceSmoothedClassifier, SmoothingSearchCV, TeacherClassif
 from sk_ils._net.inputs import dataset_labels
 from sk_ils._sklearn_compat import InvalidParameterError
 from sk_ils.classifiers import NonFiniteLossError
+from sk_ils.metrics import expected_calibration_error
 from sk_ils.smoothing import ILS1
 
 
@@ -681,6 +682,44 @@ def test_what_numpy_cannot_read_is_named_as_x_with_its_type(teacher, table, X):
         teacher().fit(X, table[1])
 
 
+def test_columns_of_one_name_are_refused_by_it(teacher, table):
+    X, y = table
+    for values in (X, X.astype(object)):
+        with pytest.raises(ValueError, match="X has several columns of the name 'a'"):
+            teacher().fit(pd.DataFrame(values, columns=list("abacde")), y)
+    with pytest.raises(ValueError, match="y_proba has several columns of the name 'a'"):
+        expected_calibration_error([0, 1], pd.DataFrame([[0.5, 0.5], [0.1, 0.9]], columns=["a", "a"]))
+
+
+class DoubleLinear(nn.Linear):
+    def __init__(self, n_features_in, n_classes):
+        super().__init__(n_features_in, n_classes, dtype=torch.float64)
+
+
+def test_longer_floats_than_torchs_are_read_as_float64(teacher, table):
+    X, y = table
+    clf = teacher(dtype=None, module=DoubleLinear, max_epochs=1)
+    plain = clf.fit(X.astype(np.float64), y).predict_proba(X.astype(np.float64))
+    long = X.astype(np.longdouble)
+    np.testing.assert_array_equal(clf.fit(long, y).predict_proba(long), plain)
+    logits = long[:, :3]
+    np.testing.assert_array_equal(
+        ILS1().targets(np.zeros(len(X), int), logits), ILS1().targets(np.zeros(len(X), int), X[:, :3])
+    )
+
+
+class Growing(Pairs):
+    def __getitem__(self, index):
+        return torch.zeros(3 + index % 2), 0
+
+
+def test_items_of_unequal_size_are_refused_with_the_way_out(teacher, table):
+    with pytest.raises(
+        ValueError, match=r"items of the Dataset into one batch: .*iterator_valid__collate_fn"
+    ):
+        teacher().fit(Growing(*table), table[1])
+
+
 @pytest.mark.parametrize("dtype", [torch.float8_e5m2, torch.float32], ids=["float8", "meta"])
 def test_a_tensor_that_holds_no_readable_numbers_is_named(teacher, table, dtype):
     device = "cpu" if dtype == torch.float8_e5m2 else "meta"
@@ -712,10 +751,12 @@ def test_classes_that_are_no_list_of_labels_are_refused(teacher, table, classes)
         ({"module_hidden_sizes": (8,)}, "'module_hidden_sizes'; did you mean 'module__hidden_sizes'"),
         ({"iterator_train_num_workers": 1}, "did you mean 'iterator_train__num_workers'"),
         ({"max_epoch": 3}, "did you mean 'max_epochs'"),
+        ({"optimizer": "adam"}, r"a class, got the name 'adam': pass torch\.optim\.Adam\.$"),
+        ({"optimizer": "qwertz"}, "one of torch.optim, such as torch.optim.Adam"),
         ({"qwertz": 3}, r"unexpected parameter 'qwertz'\.$"),
     ],
 )
-def test_an_unknown_parameter_gets_the_hint_that_helps(teacher, table, parameters, message):
+def test_a_wrong_parameter_gets_the_hint_that_helps(teacher, table, parameters, message):
     with pytest.raises(TypeError, match=message):
         teacher(**parameters).fit(*table)
 
@@ -724,6 +765,11 @@ def test_a_device_that_is_not_there_is_refused(teacher, table, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for device in ("cuda", "cuda:1", torch.device("cuda")):
         with pytest.raises(ValueError, match=r"device=.*cuda.* needs a GPU that torch can use"):
+            teacher(device=device).fit(*table)
+    for device in ("mps", "meta"):
+        with pytest.raises(
+            ValueError, match=rf"torch cannot compute on device='{device}' here: pass 'auto' or 'cpu'"
+        ):
             teacher(device=device).fit(*table)
     with pytest.raises(ValueError, match=r"device must be 'auto', 'cpu', 'cuda'.* got 'gpu'"):
         teacher(device="gpu").fit(*table)

@@ -353,6 +353,34 @@ def test_overridden_training_method_is_not_passed_over(table, student):
         SmoothingSearchCV(Overriding.of(student()), SMALL, cv=2, refit=False).fit(*table)
 
 
+class Doubling(BaseEstimator):
+    """A sampler as imbalanced-learn's are: rows of one class come twice."""
+
+    def fit_resample(self, X, y):
+        again = np.flatnonzero(y == y[0])
+        return np.concatenate([X, X[again]]), np.concatenate([y, y[again]])
+
+
+class ResamplingPipeline(Pipeline):
+    """imbalanced-learn's Pipeline in short: training rows are resampled, those of predictions are not."""
+
+    def fit(self, X, y):
+        for _, step in self.steps[:-1]:
+            X, y = step.fit_resample(X, y)
+        self.steps[-1][1].fit(X, y)
+        return self
+
+    def predict_proba(self, X):
+        return self.steps[-1][1].predict_proba(X)
+
+
+def test_a_pipeline_with_a_sampler_is_searched_as_grid_search_does(table, student):
+    estimator = ResamplingPipeline([("double", Doubling()), ("net", student(max_epochs=2))])
+    grid = {"net__smoothing": ["none", "uniform"]}
+    with pytest.warns(UserWarning, match=r"one by one.*resamples the rows"):
+        assert_like_grid_search(estimator, grid, *table)
+
+
 # --- failures -----------------------------------------------------------------------------------------
 
 
@@ -432,10 +460,33 @@ def test_search_without_any_score_raises(table, student):
         SmoothingSearchCV(student(), {"smoothing": [Exploding()]}, cv=3).fit(*table)
     blind = SmoothingSearchCV(student(), SMALL, cv=2, scoring=lambda estimator, X, y: np.nan)
     with (
-        pytest.raises(ValueError, match="All score values are nan"),
+        pytest.raises(ValueError, match=r"All score values are nan.*`scoring` itself gave nan"),
         pytest.warns(match="non-finite"),
     ):
         blind.fit(*table)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("several", [False, True])
+def test_the_first_error_of_a_search_without_any_score_is_named(table, student, several):
+    def failing(estimator, X, y):
+        raise MemoryError("no room for\nthe scores")
+
+    scoring = {"a": failing} if several else failing
+    search = SmoothingSearchCV(
+        student(max_epochs=1), {"smoothing": ["none"]}, cv=2, scoring=scoring, refit="a" if several else True
+    )
+    with pytest.raises(ValueError, match=r"values are nan.*MemoryError: no room for the scores"):
+        search.fit(*table)
+
+
+@pytest.mark.parametrize("index", [2, -1, 0.5, "a"])
+def test_a_refit_that_returns_no_index_of_a_candidate_is_refused(table, student, index):
+    search = SmoothingSearchCV(
+        student(max_epochs=1), {"smoothing": ["none", "uniform"]}, cv=2, refit=lambda results: index
+    )
+    with pytest.raises(ValueError, match=rf"an int from 0 to 1; got {index!r}"):
+        search.fit(*table)
 
 
 def test_ctrl_c_ends_the_search_and_leaves_it_unfitted(table, student, monkeypatch):

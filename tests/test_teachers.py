@@ -643,7 +643,7 @@ def test_modules_that_differ_without_parameters_have_other_keys():
 def test_an_unwritable_cache_says_so(student, table, tmp_path):
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(OSError, match=r"memory=.* must be a folder that can be written to.*file"):
         student(memory=str(file / "cache")).fit(*table)
 
 

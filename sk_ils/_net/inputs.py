@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from sk_ils._labels import check_not_missing, distinct, has_missing, positions, shown
-from sk_ils._probabilities import as_floats, as_numpy, check_rows, pair_columns
+from sk_ils._probabilities import as_floats, as_numpy, check_column_names, check_rows, pair_columns
 from sk_ils._sklearn_compat import check_sample_weight
 
 # Items of a Dataset whose labels are compared with its `targets`.
@@ -41,6 +41,7 @@ def check_features(estimator: Any, X: Any, dtype: str | None, *, reset: bool) ->
     Tensor
     """
     _refuse_what_is_no_table(X)
+    check_column_names(X, "X")
     X = as_numpy(X)
     try:
         array = validate_data(
@@ -81,10 +82,12 @@ def _explain_unreadable(X: Any, error: Exception) -> None:
 
 
 def to_tensor(array: NDArray[Any]) -> Tensor:
-    """Return an array as a tensor, copied if it is read-only.
+    """Return an array as a tensor, copied if read-only; longer floats than torch's as float64.
 
     torch warns about read-only memory, and a memory map is no place to train on.
     """
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 

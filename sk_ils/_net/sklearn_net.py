@@ -241,6 +241,7 @@ class SklearnNet(NeuralNetClassifier):
                 hint = _hint(name, known)
                 raise TypeError(f"{type(self).__name__} got an unexpected parameter {name!r}{hint}")
         check_keeps_rows(self.get_params_for("iterator_valid"))
+        _check_optimizer(self.optimizer)
         validate_parameter_constraints(
             {**SklearnNet._parameter_constraints, **self._parameter_constraints},
             self.get_params(deep=False),
@@ -370,8 +371,17 @@ def _hint(name: str, known: list[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else "."
 
 
+def _check_optimizer(optimizer: Any) -> None:
+    """Raise if it is a name: scikit-learn's own estimators take names, skorch's classes."""
+    if isinstance(optimizer, str):
+        names = {name.lower(): name for name, kind in vars(torch.optim).items() if isinstance(kind, type)}
+        near = get_close_matches(optimizer.lower(), names, n=1)
+        hint = f"torch.optim.{names[near[0]]}" if near else "one of torch.optim, such as torch.optim.Adam"
+        raise TypeError(f"optimizer must be a class, got the name {optimizer!r}: pass {hint}.")
+
+
 def _check_device(device: Any) -> None:
-    """Raise unless torch knows the device, and has a GPU if it is one."""
+    """Raise unless torch knows the device, and can compute on it here."""
     if device in ("auto", None):
         return
     try:
@@ -384,6 +394,14 @@ def _check_device(device: Any) -> None:
         raise ValueError(
             f"device={device!r} needs a GPU that torch can use, and there is none: pass 'auto' or 'cpu'."
         )
+    try:
+        if kind != "cpu":
+            torch.zeros(1, device=device).cpu()
+    except Exception as error:  # RuntimeError, AssertionError and others, by the kind of the device
+        raise ValueError(
+            f"torch cannot compute on device={device!r} here: pass 'auto' or 'cpu'. "
+            f"{str(error).partition('. ')[0]}."
+        ) from error
 
 
 def _refuse_fixed(owner: str, kwargs: dict[str, Any]) -> None:

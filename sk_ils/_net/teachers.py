@@ -140,7 +140,11 @@ class Teacher(ABC):
         teacher = self.unfitted(data.seed)
         if memory is None:
             return _fit_and_ask(teacher, data, cv)
-        cached = check_memory(memory).cache(_cached_output, ignore=["teacher", "data", "cv"])
+        try:
+            cached = check_memory(memory).cache(_cached_output, ignore=["teacher", "data", "cv"])
+        except OSError as error:
+            text = f"memory={memory!r} must be a folder that can be written to: {error.strerror}"
+            raise OSError(error.errno, text, error.filename) from error
         key = cache_key(teacher.estimator, data, cv, sees_raw_inputs=self.sees_raw_inputs)
         output: TeacherOutput = cached(key, teacher, data, cv)
         return output

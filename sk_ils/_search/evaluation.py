@@ -3,7 +3,7 @@
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,12 +18,15 @@ from sk_ils._search.pipelines import (
     assemble,
     classifier_metadata,
     classifier_of,
+    pipeline_metadata,
     prefix_of,
+    resamples,
     samples_of,
     with_seed,
 )
 from sk_ils._search.training import Candidate, Progress
 from sk_ils._sklearn_compat import check_method_params, score_estimator
+from sk_ils.classifiers import InstanceSmoothedClassifier
 
 Result = dict[str, Any]
 
@@ -83,8 +86,8 @@ def evaluate(
     -------
     list of dict
         One for each candidate and split, the splits of a candidate together: ``fit_error``,
-        ``fit_time``, ``score_time``, ``n_test_samples``, ``test_scores``, and ``train_scores`` if
-        asked for.
+        ``score_error``, ``fit_time``, ``score_time``, ``n_test_samples``, ``test_scores``, and
+        ``train_scores`` if asked for.
     """
     groups = group_candidates(candidates, prefix_of(base))
     models = [_model(base, group, seed) for group in groups]
@@ -122,31 +125,16 @@ def _evaluate_group(
     warn: Callable[[str], None],
 ) -> dict[int, Result]:
     """Fit and score a group on one fold; return the results by candidate index."""
-    model = clone(model)
     results: dict[int, Result] = {}
     start = time.perf_counter()
     scoring_time = 0.0
-    try:
-        steps, X = fold.prepare(model, group.shared)
-    except Exception as error:
-        fitted = iter([Candidate(index, params, error=error) for index, params in group.smoothing.items()])
-    else:
-        fitted = fit_candidates(
-            classifier_of(model),
-            group.smoothing,
-            X,
-            fold.y,
-            classifier_metadata(model, fold.metadata),
-            max_parallel=search.max_parallel,
-            progress=progress,
-            on_refusal=warn,
-        )
-    for candidate in fitted:
+    fit = _fit_whole if resamples(model) else _fit_shared
+    for index, fitted in fit(search, fold, group, clone(model), progress, warn):
         scoring = time.perf_counter()
-        if candidate.error is not None:
-            results[candidate.index] = _failed(candidate.error, parts, scorers, search)
-        elif candidate.net is not None:
-            results[candidate.index] = _scored(assemble(model, steps, candidate.net), parts, scorers, search)
+        if isinstance(fitted, Exception):
+            results[index] = _failed(fitted, parts, scorers, search)
+        else:
+            results[index] = _scored(fitted, parts, scorers, search)
         scoring_time += time.perf_counter() - scoring
     progress.advance(1)
     # The stack's time cannot be attributed to one candidate: share it out.
@@ -154,16 +142,74 @@ def _evaluate_group(
     return {index: {**result, "fit_time": fit_time} for index, result in results.items()}
 
 
+def _fit_shared(
+    search: Search,
+    fold: Fold,
+    group: Group,
+    model: Any,
+    progress: Progress,
+    warn: Callable[[str], None],
+) -> Iterator[tuple[int, Any]]:
+    """Yield each candidate's index and fitted estimator, or its error; what can be is shared."""
+    try:
+        steps, X = fold.prepare(model, group.shared)
+    except Exception as error:
+        yield from ((index, error) for index in group.smoothing)
+        return
+    candidates = fit_candidates(
+        classifier_of(model),
+        group.smoothing,
+        X,
+        fold.y,
+        classifier_metadata(model, fold.metadata),
+        max_parallel=search.max_parallel,
+        progress=progress,
+        on_refusal=warn,
+    )
+    for candidate in candidates:
+        yield candidate.index, candidate.error or assemble(model, steps, _net_of(candidate))
+
+
+def _net_of(candidate: Candidate) -> InstanceSmoothedClassifier:
+    assert candidate.net is not None
+    return candidate.net
+
+
+def _fit_whole(
+    search: Search,
+    fold: Fold,
+    group: Group,
+    model: Any,
+    progress: Progress,
+    warn: Callable[[str], None],
+) -> Iterator[tuple[int, Any]]:
+    """Do what `_fit_shared` does for a Pipeline whose steps change the rows, by its own fit."""
+    warn("a step of the Pipeline resamples the rows, so that each candidate fits all steps")
+    metadata = pipeline_metadata(model, fold.metadata)
+    for index, params in group.smoothing.items():
+        try:
+            own = {f"{prefix_of(model)}{name}": value for name, value in params.items()}
+            whole = clone(model).set_params(**clone(own, safe=False))
+            fitted = whole.fit(fold.X, fold.y, **metadata)
+        except Exception as error:
+            fitted = error
+        progress.advance(1 / len(group.smoothing))
+        yield index, fitted
+
+
 def _scored(estimator: Any, parts: list[_ScoredPart], scorers: Any, search: Search) -> Result:
+    errors: list[str] = []
+
+    def score(part: _ScoredPart) -> Any:
+        return score_estimator(
+            estimator, part.X, part.y, scorers, part.params, search.error_score, errors.append
+        )
+
     start = time.perf_counter()
-    scores = [_score(estimator, parts[0], scorers, search)]
+    scores = [score(parts[0])]
     seconds = time.perf_counter() - start
-    scores += [_score(estimator, part, scorers, search) for part in parts[1:]]
-    return _record(None, parts, scores, seconds)
-
-
-def _score(estimator: Any, part: _ScoredPart, scorers: Any, search: Search) -> Any:
-    return score_estimator(estimator, part.X, part.y, scorers, part.params, search.error_score)
+    scores += [score(part) for part in parts[1:]]
+    return {**_record(None, parts, scores, seconds), "score_error": errors[0] if errors else None}
 
 
 def _failed(error: Exception, parts: list[_ScoredPart], scorers: Any, search: Search) -> Result:
@@ -179,6 +225,7 @@ def _record(fit_error: str | None, parts: list[_ScoredPart], scores: list[Any], 
     names = ("test_scores", "train_scores")
     return {
         "fit_error": fit_error,
+        "score_error": None,
         "score_time": seconds,
         "n_test_samples": len(parts[0].y),
         **dict(zip(names, scores, strict=False)),

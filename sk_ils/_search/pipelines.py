@@ -19,7 +19,7 @@ METADATA = ("sample_weight", "groups", "teacher_proba")
 
 def classifier_of(estimator: Any) -> InstanceSmoothedClassifier:
     """Return the classifier that is searched: the estimator, or a Pipeline's last step."""
-    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) and estimator.steps else estimator
     if not isinstance(last, InstanceSmoothedClassifier):
         raise TypeError(
             "SmoothingSearchCV searches the smoothing of an InstanceSmoothedClassifier, or of a Pipeline "
@@ -39,6 +39,12 @@ def with_seed(estimator: Any, seed: int) -> Any:
     if not isinstance(net.random_state, int):
         net.set_params(random_state=seed)
     return estimator
+
+
+def resamples(estimator: Any) -> bool:
+    """Return whether a step before the classifier changes the rows, as imbalanced-learn's do."""
+    steps = estimator.steps[:-1] if isinstance(estimator, Pipeline) else []
+    return any(hasattr(step, "fit_resample") for _, step in steps)
 
 
 def samples_of(X: Any, index: NDArray[Any]) -> Any:

@@ -137,7 +137,8 @@ class SmoothingCurveDisplay:
         Parameters
         ----------
         estimator : InstanceSmoothedClassifier or pipeline that ends in one
-            Fitted, with `smoothing_`, `teacher_predict_proba` and `classes_`.
+            Fitted, with `smoothing_`, `teacher_predict_proba` and `classes_`. If its rule needs no
+            teacher, the student's own probabilities are shown in place of a teacher's.
         X : array-like of shape (n_samples, n_features)
             Samples, as for `fit`. Those of the training show how the student's labels were
             smoothed.
@@ -165,9 +166,10 @@ class SmoothingCurveDisplay:
         if isinstance(estimator, Pipeline):
             X = estimator[:-1].transform(X) if len(estimator) > 1 else X
             estimator = estimator[-1]
+        has_teacher = getattr(estimator.smoothing_, "needs_teacher", True)
         return cls.from_predictions(
             y,
-            estimator.teacher_predict_proba(X),
+            (estimator.teacher_predict_proba if has_teacher else estimator.predict_proba)(X),
             smoothing=estimator.smoothing_,
             labels=estimator.classes_,
             kind=kind,
@@ -226,6 +228,7 @@ class SmoothingCurveDisplay:
         """
         options = {"kind": kind, "n_bins": n_bins, "name": name}
         validate_parameter_constraints(_CONSTRAINTS, options, caller_name=cls.__name__)
+        _check_rule(smoothing)
         predictions = check_predictions(y_true, teacher_proba, labels=labels)
         true_class_proba = np.concatenate(
             [proba[np.arange(len(codes)), codes] for proba, codes, _ in predictions.chunks()]
@@ -270,11 +273,11 @@ class SmoothingCurveDisplay:
             **line_keywords(kwargs),
         }
         grid = np.linspace(0, 1, _N_GRID)
-        (line,) = ax.plot(grid, self.smoothing.smoothing_factor(grid), gid=_CURVE, **style)
+        (line,) = ax.plot(grid, _factor(self.smoothing, grid), gid=_CURVE, **style)
         edges, _, counts = self._binned()
         draw_histogram(histogram_axes(ax), counts, edges, line.get_color())
         ax.set(
-            xlabel="Teacher's probability of the true class",
+            xlabel=_axis_label(self.smoothing),
             ylabel="Smoothing factor",
             xlim=(-0.02, 1.02),
         )
@@ -299,7 +302,7 @@ class SmoothingCurveDisplay:
         if self.mean_targets is not None:
             return pd.DataFrame(self.mean_targets.columns())
         edges, index, count = self._binned()
-        factor = self.smoothing.smoothing_factor(self.true_class_proba)
+        factor = _factor(self.smoothing, self.true_class_proba)
         divisor = np.where(count > 0, count, np.nan)
         return pd.DataFrame(
             {
@@ -319,12 +322,38 @@ class SmoothingCurveDisplay:
         return bins.edges, index, np.bincount(index, minlength=self.n_bins).astype(np.float64)
 
 
+def _check_rule(smoothing: Any) -> None:
+    if isinstance(smoothing, type) or not callable(getattr(smoothing, "smoothing_factor", None)):
+        raise TypeError(
+            "smoothing must be a rule, an object with smoothing_factor(true_class_proba), such as "
+            f"sk_ils.smoothing.ILS2(); got {smoothing!r}."
+        )
+
+
+def _factor(smoothing: Any, true_class_proba: NDArray[Any]) -> NDArray[Any]:
+    """Return a rule's factor, which a user may have written, if there is one a probability."""
+    factor = np.asarray(smoothing.smoothing_factor(true_class_proba))
+    if factor.shape != true_class_proba.shape or factor.dtype.kind not in "fiub":
+        raise TypeError(
+            f"smoothing_factor of {smoothing!r} must return a number for each of {len(true_class_proba)} "
+            f"probabilities; got the shape {factor.shape} and type {factor.dtype}."
+        )
+    if not ((factor >= 0) & (factor <= 1 + 1e-6)).all():
+        raise TypeError(f"smoothing_factor of {smoothing!r} must return numbers in [0, 1].")
+    return factor
+
+
+def _axis_label(smoothing: Any) -> str:
+    whose = "Teacher's probability" if getattr(smoothing, "needs_teacher", True) else "Probability"
+    return f"{whose} of the true class"
+
+
 def _is_flat(smoothing: Any) -> bool:
     """Return whether a rule has targets, but no curve that tells something."""
     if not hasattr(smoothing, "targets"):
         return False
     try:
-        factor = smoothing.smoothing_factor(np.linspace(0, 1, _N_GRID))
+        factor = _factor(smoothing, np.linspace(0, 1, _N_GRID))
     except ValueError:
         # It depends on more than the probability of the true class.
         return True
