@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 from traceback import format_exc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +29,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils.metaestimators import available_if as untyped_available_if
 from sklearn.utils.validation import _check_method_params as check_method_params
 from sklearn.utils.validation import _check_sample_weight
 
@@ -40,6 +41,7 @@ __all__ = [
     "Options",
     "ResponseScorer",
     "StrOptions",
+    "available_if",
     "check_method_params",
     "check_sample_weight",
     "describe_parameters",
@@ -54,6 +56,8 @@ __all__ = [
 ]
 
 ResponseScorer: Any = _Scorer
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
     # scikit-learn has no types: this says what a search that is fitted has and what its methods
@@ -81,6 +85,12 @@ if TYPE_CHECKING:
     BaseSearchCV = _TypedSearch
 else:
     BaseSearchCV = _search.BaseSearchCV
+
+
+def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]:
+    """Return scikit-learn's decorator, for type checkers one that keeps a method's type."""
+    decorator: Callable[[Method], Method] = untyped_available_if(check)
+    return decorator
 
 
 def check_sample_weight(sample_weight: ArrayLike, n_samples: int) -> NDArray[np.float64]:

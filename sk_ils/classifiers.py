@@ -22,9 +22,9 @@ from sk_ils._net.teachers import (
     given_output,
 )
 from sk_ils._net.training import NonFiniteLossError
-from sk_ils._sklearn_compat import HasMethods, Interval, StrOptions
+from sk_ils._sklearn_compat import HasMethods, Interval, InvalidParameterError, StrOptions, available_if
 from sk_ils.batches import BatchLoader, SampleSet, Targets
-from sk_ils.smoothing import SmoothingRule, needs_student, resolve_rule
+from sk_ils.smoothing import SmoothingRule, needs_all_rows, needs_student, resolve_rule
 from sk_ils.temperature import softmax
 
 __all__ = ["InstanceSmoothedClassifier", "NonFiniteLossError", "TeacherClassifier"]
@@ -214,6 +214,20 @@ class TeacherClassifier(CalibratedNet):
         return self._partial_fit(X, y, classes, sample_weight, epochs)
 
 
+def _check_partial_fit(net: "InstanceSmoothedClassifier") -> bool:
+    """Raise AttributeError for a rule that sees all rows at once."""
+    try:
+        rule = net.smoothing_ if hasattr(net, "smoothing_") else resolve_rule(net.smoothing)
+    except InvalidParameterError:
+        return True  # which partial_fit says itself
+    if needs_all_rows(rule):
+        raise AttributeError(
+            f"{rule!r} must see all rows of a class at once, but partial_fit has only some: call fit, or "
+            "take another rule."
+        )
+    return True
+
+
 class InstanceSmoothedClassifier(CalibratedNet):
     r"""Neural network classifier trained on instance-smoothed labels, with temperature scaling.
 
@@ -235,11 +249,12 @@ class InstanceSmoothedClassifier(CalibratedNet):
         `num_classes`. An instance is copied in each fit.
     smoothing : str or rule, default="ils2"
         The rule of :mod:`sk_ils.smoothing`: "none", "uniform", "ils1", "ils2", "ils",
-        "distillation" or "bootstrap", or an instance such as ``ILS(shift=0.9)``. The default was
-        chosen on real tables. Its parameters can be set as ``smoothing__epsilon`` and the like
-        either way, also in GridSearchCV. "none", "uniform" and "bootstrap" need no teacher, and
-        none is fitted. "bootstrap" mixes the student's own prediction into the label, anew in every
-        batch.
+        "class", "distillation" or "bootstrap", or an instance such as ``ILS(shift=0.9)``. The
+        default was chosen on real tables. Its parameters can be set as ``smoothing__epsilon`` and
+        the like either way, also in GridSearchCV. "none", "uniform" and "bootstrap" need no
+        teacher, and none is fitted. "bootstrap" mixes the student's own prediction into the label,
+        anew in every batch. "class" sees all rows of a class at once, so it is not for
+        ``teacher_mode="online"`` and `partial_fit`.
     teacher : classifier or None, default=None
         None is a :class:`TeacherClassifier` with this estimator's module, optimizer, epochs,
         patience, batches, dtype, device and seed, so that ``smoothing="none"`` equals it. Its
@@ -464,6 +479,11 @@ class InstanceSmoothedClassifier(CalibratedNet):
         rule = resolve_rule(self.smoothing)
         if isinstance(rule, SmoothingRule):
             rule.check_parameters()
+        if self.teacher_mode == "online" and rule.needs_teacher and needs_all_rows(rule):
+            raise InvalidParameterError(
+                f'{rule!r} must see all rows of a class at once, but teacher_mode="online" asks it about one '
+                'batch at a time. Take teacher_mode="cached", or another rule.'
+            )
         check_teacher(self.teacher, mode=self.teacher_mode, cv=self.teacher_cv)
 
     # --- training --------------------------------------------------------------------------------
@@ -518,6 +538,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         refuse_fit_params("fit", fit_params)
         return self._fit(X, y, sample_weight=sample_weight, groups=groups, teacher_proba=teacher_proba)
 
+    @available_if(_check_partial_fit)
     def partial_fit(
         self,
         X: Any,
@@ -531,6 +552,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         """Train some more epochs on some rows, without a hold-out; temperatures stay.
 
         A network as teacher is trained on the same rows first, a frozen teacher is used as it is.
+        There is no such method while the rule must see all rows of a class at once ("class").
 
         Parameters
         ----------
@@ -664,7 +686,10 @@ class InstanceSmoothedClassifier(CalibratedNet):
         shape_only = np.zeros(shape, dtype) if teacher_logits is None else None
         if teacher_logits is not None:
             teacher_logits = teacher_logits.astype(dtype, copy=False)
-        targets = self.smoothing_.targets(y_encoded, teacher_logits, student_logits=shape_only)
+        weights = {}
+        if needs_all_rows(self.smoothing_) and samples.weight is not None:
+            weights["sample_weight"] = samples.weight.numpy()
+        targets = self.smoothing_.targets(y_encoded, teacher_logits, student_logits=shape_only, **weights)
         targets = _checked_targets(targets, shape, self.smoothing_)
         if (targets[np.arange(len(y_encoded)), y_encoded] == 1).all():
             return samples
@@ -674,6 +699,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         first = not hasattr(self, "smoothing_")
         if first:
             self._begin_without_teacher()
+        _check_partial_fit(self)  # as a teacher, too, which is trained on by another way
         logits = self._partial_fit_teacher(data, first=first) if self.smoothing_.needs_teacher else None
         samples = self._with_targets(data.train.samples, logits)
         self.run_training(samples, None, data.seed, epochs=data.epochs)

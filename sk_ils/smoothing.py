@@ -42,12 +42,18 @@ from sklearn.base import BaseEstimator, clone
 from torch import Tensor
 
 from sk_ils._probabilities import as_numbers, as_numpy
-from sk_ils._sklearn_compat import Interval, InvalidParameterError, validate_parameter_constraints
+from sk_ils._sklearn_compat import (
+    Interval,
+    InvalidParameterError,
+    check_sample_weight,
+    validate_parameter_constraints,
+)
 
 __all__ = [
     "ILS",
     "ILS1",
     "ILS2",
+    "ClassSmoothing",
     "NoSmoothing",
     "Rule",
     "SelfDistillation",
@@ -203,11 +209,14 @@ def _uniform_share(logits: Tensor, y: Tensor) -> Tensor:
 class Rule(Protocol):
     """What a smoothing rule must have; a user's own rule needs nothing else, and no base class.
 
-    Two things are optional. A rule whose attribute ``needs_student`` is True reads the student's
-    logits in every batch instead of the teacher's; without the attribute a rule does not. And
-    ``get_params`` and ``set_params`` make ``smoothing__...`` parameters work: inherit from
-    :class:`~sklearn.base.BaseEstimator` for them. An object without them is copied by
-    :func:`copy.deepcopy` in each fit.
+    Three things are optional. A rule whose attribute ``needs_student`` is True reads the student's
+    logits in every batch instead of the teacher's. The targets of a rule whose attribute
+    ``needs_all_rows`` is True are no function of one row: it is asked once for all training rows,
+    gets their weights, if `fit` had any, as the keyword ``sample_weight`` of `targets`, and is
+    refused where only some rows are there (``teacher_mode="online"``, ``partial_fit``). Without
+    the attributes a rule does neither. And ``get_params`` and ``set_params`` make
+    ``smoothing__...`` parameters work: inherit from :class:`~sklearn.base.BaseEstimator` for them.
+    An object without them is copied by :func:`copy.deepcopy` in each fit.
 
     See Also
     --------
@@ -293,6 +302,8 @@ class SmoothingRule(BaseEstimator):  # type: ignore[misc, unused-ignore]  # scik
     needs_teacher: ClassVar[bool] = True
     #: Whether the rule reads the student's logits instead, and so is called in every batch.
     needs_student: ClassVar[bool] = False
+    #: Whether a row's target depends on other rows, so that the rule must see all of them at once.
+    needs_all_rows: ClassVar[bool] = False
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
 
     @abstractmethod
@@ -354,6 +365,12 @@ class SmoothingRule(BaseEstimator):  # type: ignore[misc, unused-ignore]  # scik
         InvalidParameterError
             If a parameter of the rule is outside its range.
         """
+        return self.torch_targets(*self._as_tensors(y, teacher_logits, student_logits)).numpy()
+
+    def _as_tensors(
+        self, y: ArrayLike, teacher_logits: ArrayLike | None, student_logits: ArrayLike | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return labels, and the logits that the rule reads, after all checks."""
         self.check_parameters()
         if teacher_logits is None and self.needs_teacher:
             raise ValueError(f"{type(self).__name__} needs teacher_logits, got None.")
@@ -361,7 +378,7 @@ class SmoothingRule(BaseEstimator):  # type: ignore[misc, unused-ignore]  # scik
             raise ValueError(f"{type(self).__name__} needs student_logits, got None.")
         from_student = self.needs_student or teacher_logits is None
         labels, logits = _checked(y, student_logits if from_student else teacher_logits)
-        return self.torch_targets(torch.from_numpy(labels), torch.from_numpy(logits)).numpy()
+        return torch.from_numpy(labels), torch.from_numpy(logits)
 
     def smoothing_factor(self, true_class_proba: ArrayLike) -> NDArray[np.floating]:
         """Return the smoothing factor for given probabilities of the true class.
@@ -604,6 +621,109 @@ class ILS(ILS1):
         return wrong_class_share(logits, y, temperature=self.temperature)
 
 
+class ClassSmoothing(SmoothingRule):
+    r"""A constant smoothing factor, divided among the wrong classes as the teacher sees the class.
+
+    .. math:: q_k = (1 - \epsilon) 1[k = t] + \epsilon \frac{m_{tk}}{1 - m_{tt}} 1[k \ne t], \quad
+        m_{tk} = \frac{\sum_{i: t_i = t} w_i p_{ik}}{\sum_{i: t_i = t} w_i}
+
+    with the teacher's probabilities p and the weights w of all training rows: every row of a class
+    has the same target, in which the classes that the teacher takes it for have most. So the rule
+    must see all rows of a class at once, which ``teacher_mode="online"`` and ``partial_fit`` never
+    have. Give it out-of-fold probabilities, by ``teacher_cv``: the means of rows that the teacher
+    was trained on say less about what it takes for what.
+
+    Source: "class-based smoothing", a baseline of Maher and Kull 2021, whose code takes the means
+    over held-out rows. Two things there are not repeated: it weighs a wrong class by 1 minus its
+    mean, so that the classes that are *unlike* the true one have most, and it applies softmax to
+    the means once more in every batch.
+
+    Parameters
+    ----------
+    epsilon : float, default=0.1
+        Smoothing factor in [0, 1).
+
+    Examples
+    --------
+    >>> logits = np.log([[0.7, 0.2, 0.1], [0.5, 0.4, 0.1]])
+    >>> ClassSmoothing(epsilon=0.2).targets([0, 0], logits)
+    array([[0.8 , 0.15, 0.05],
+           [0.8 , 0.15, 0.05]])
+    """
+
+    needs_all_rows = True
+    _parameter_constraints: ClassVar = {"epsilon": ILS2._parameter_constraints["epsilon"]}
+
+    def __init__(self, epsilon: float = 0.1) -> None:
+        self.epsilon = epsilon
+
+    def targets(
+        self,
+        y: ArrayLike,
+        teacher_logits: ArrayLike | None,
+        student_logits: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> NDArray[np.floating]:
+        """Return the soft target of each sample.
+
+        Parameters
+        ----------
+        y : array-like of shape (n_samples,)
+            True classes, as integer indices from 0 to n_classes - 1.
+        teacher_logits : array-like of shape (n_samples, n_classes)
+            The teacher's logits of all rows, divided by its temperature.
+        student_logits : array-like of shape (n_samples, n_classes), default=None
+            Not read.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights; their scale does not matter. A class whose weights are all 0 has
+            the mean of its rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Rows are probability vectors, in the float type of the logits.
+
+        Raises
+        ------
+        ValueError
+            If the logits are None, or if shapes, labels, weights or values are not as described.
+        InvalidParameterError
+            If `epsilon` is outside its range.
+        """
+        labels, logits = self._as_tensors(y, teacher_logits, student_logits)
+        weight = None
+        if sample_weight is not None:
+            weight = torch.from_numpy(check_sample_weight(as_numpy(sample_weight), len(labels)))
+        return self.torch_targets(labels, logits, weight).numpy()
+
+    def torch_targets(self, y: Tensor, logits: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return smoothed targets of shape (n_samples, n_classes); rows may have weights."""
+        classes = torch.arange(logits.shape[1], device=y.device)
+        share = wrong_class_share(_class_log_sums(y, logits, weight), classes)
+        return smoothed_targets(y, logits.new_full((len(y),), self.epsilon), share[y])
+
+    def _smoothing_factor(self, true_class_proba: Tensor) -> Tensor:
+        return torch.full_like(true_class_proba, self.epsilon)
+
+
+def _class_log_sums(y: Tensor, logits: Tensor, weight: Tensor | None) -> Tensor:
+    """Return log(sum of w p over the rows of a class) of shape (n_classes, n_classes).
+
+    -inf for a class without a row. Logarithms, since a teacher that is certain of all rows of a
+    class would leave 0 / 0.
+    """
+    n_classes = logits.shape[1]
+    # Logits far apart have a difference that is infinite in their type.
+    log_proba = torch.log_softmax(logits, dim=1).clamp(min=torch.finfo(logits.dtype).min / 2)
+    if weight is not None:
+        total = weight.new_zeros(n_classes).index_add(0, y, weight)
+        log_proba = log_proba + torch.where(total[y] > 0, weight, 1).log()[:, None].to(log_proba)
+    counts = torch.bincount(y, minlength=n_classes).tolist()
+    parts = log_proba[y.argsort(stable=True)].split(counts)
+    return torch.stack([part.logsumexp(dim=0) for part in parts])
+
+
 class SelfDistillation(SmoothingRule):
     r"""The teacher's softened output mixed with the one-hot label.
 
@@ -705,6 +825,7 @@ _RULES: dict[str, Callable[[], SmoothingRule]] = {
     "ils1": ILS1,
     "ils2": ILS2,
     "ils": ILS,
+    "class": ClassSmoothing,
     "distillation": SelfDistillation,
     "bootstrap": SoftBootstrap,
 }
@@ -726,13 +847,19 @@ def needs_student(rule: Rule) -> bool:
     return bool(getattr(rule, "needs_student", False))
 
 
+def needs_all_rows(rule: Rule) -> bool:
+    """Return a rule's attribute ``needs_all_rows``, or False if it has none."""
+    return bool(getattr(rule, "needs_all_rows", False))
+
+
 def resolve_rule(smoothing: str | Rule) -> Rule:
     """Return a new rule object for a name or an instance.
 
     Parameters
     ----------
-    smoothing : {"none", "uniform", "ils1", "ils2", "ils", "distillation", "bootstrap"} or Rule
-        A name stands for the rule with its default parameters.
+    smoothing : str or Rule
+        "none", "uniform", "ils1", "ils2", "ils", "class", "distillation" or "bootstrap". A name
+        stands for the rule with its default parameters.
 
     Returns
     -------
@@ -743,7 +870,7 @@ def resolve_rule(smoothing: str | Rule) -> Rule:
     ------
     InvalidParameterError
         For an unknown name (the error suggests the nearest known one), for an object that is no
-        rule, and for a rule that needs the logits of both the teacher and the student.
+        rule, and for a rule that needs the student's logits and either the teacher's or all rows.
 
     Examples
     --------
@@ -772,6 +899,11 @@ def resolve_rule(smoothing: str | Rule) -> Rule:
         raise InvalidParameterError(
             f"A rule reads either the teacher's logits or the student's, but {smoothing!r} has both "
             "needs_teacher and needs_student."
+        )
+    if needs_all_rows(smoothing) and needs_student(smoothing):
+        raise InvalidParameterError(
+            f"A rule that reads the student is asked in every batch, never about all rows at once, but "
+            f"{smoothing!r} has both needs_all_rows and needs_student."
         )
     rule: Rule = clone(smoothing, safe=False)
     return rule

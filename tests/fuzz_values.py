@@ -320,8 +320,9 @@ Net(after=lambda z: z * 1e30) ; EvalOnly(after=lambda z: z.softmax(1)) ; torch.j
 nn.Sequential() ; nn.Identity() ; [nn.Linear(4, 3)] ; TeacherClassifier ; Net(after=lambda z: iter([z]))
 """)
 RULES = options("""
-'ils2' ; 'none' ; 'uniform' ; 'ils1' ; 'ils' ; 'distillation' ; 'bootstrap' ; smoothing.ILS2(epsilon=0.3) ;
-smoothing.ILS(shift=0.9) ; smoothing.ILS1(max_epsilon=0.0) ; smoothing.SelfDistillation(weight=1) ;
+'ils2' ; 'none' ; 'uniform' ; 'ils1' ; 'ils' ; 'class' ; 'distillation' ; 'bootstrap' ;
+smoothing.ILS2(epsilon=0.3) ; smoothing.ILS(shift=0.9) ; smoothing.ILS1(max_epsilon=0.0) ;
+smoothing.SelfDistillation(weight=1) ;
 smoothing.SoftBootstrap(beta=0.5) ; OwnRule() ; OwnRule(needs_teacher=True) ; OwnRule(needs_student=True) ;
 smoothing.UniformSmoothing(0.0) ; smoothing.ILS2(temperature=1e6) ; smoothing.ILS2(temperature=1e-6)
 """)
@@ -399,8 +400,9 @@ torch.tensor(PROBA).bfloat16() ; raises ; PROBA.astype(np.longdouble) ; PROBA.T
 STUDENT = {
     "smoothing": choice(
         """
-'ils2' ; 'none' ; 'uniform' ; 'ils1' ; 'ils' ; 'distillation' ; 'bootstrap' ; smoothing.ILS2(epsilon=0.3) ;
-smoothing.ILS(shift=0.9) ; smoothing.ILS1(max_epsilon=0.0) ; smoothing.SelfDistillation(weight=1) ;
+'ils2' ; 'none' ; 'uniform' ; 'ils1' ; 'ils' ; 'class' ; 'distillation' ; 'bootstrap' ;
+smoothing.ILS2(epsilon=0.3) ; smoothing.ILS(shift=0.9) ; smoothing.ILS1(max_epsilon=0.0) ;
+smoothing.SelfDistillation(weight=1) ;
 smoothing.SoftBootstrap(beta=0.5) ; OwnRule() ; OwnRule(needs_teacher=True) ; OwnRule(needs_student=True) ;
 smoothing.UniformSmoothing(0.0) ; smoothing.ILS2(temperature=1e6) ; smoothing.ILS2(temperature=1e-6)
 """,
@@ -739,6 +741,16 @@ np.ones(N) ; np.array(2.0) ; torch.tensor(2.0)
             """
 0 ; -1.0 ; np.inf ; np.nan ; 1e39 ; 1e-46 ; 1e300 ; 1e-300 ; 5e-324 ; None ; 'a' ; [1.0] ; True ; 1j ;
 np.ones(N) ; np.array(2.0) ; torch.tensor(2.0)
+""",
+        ),
+    },
+    "ClassSmoothing": {
+        "epsilon": choice(
+            """
+0.1 ; 0 ; 0.99
+""",
+            """
+1 ; -0.1 ; np.nan ; None
 """,
         ),
     },

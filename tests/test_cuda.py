@@ -27,7 +27,7 @@ from sk_ils.metrics import (
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 plt.switch_backend("agg")
-RULES = ["none", "uniform", "ils1", "ils2", "ils", "distillation", "bootstrap"]
+RULES = ["none", "uniform", "ils1", "ils2", "ils", "class", "distillation", "bootstrap"]
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from sklearn.utils.estimator_checks import (
 
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
 
-RULES = ["none", "uniform", "ils1", "ils2", "ils", "distillation", "bootstrap"]
+RULES = ["none", "uniform", "ils1", "ils2", "ils", "class", "distillation", "bootstrap"]
 # A random split and mini-batches treat a row of weight 2 other than the same row twice.
 EXPECTED = {"check_sample_weight_equivalence_on_dense_data": "a random split and mini-batches"}
 # scikit-learn skips it unless SCIPY_ARRAY_API was set before scipy was imported.

@@ -178,7 +178,8 @@ def test_split_scores_equal_those_of_grid_search_in_float64(rows, student, param
 def test_split_scores_equal_those_of_grid_search_with_sample_weights(rows, student):
     X, y = rows
     weight = np.random.default_rng(0).uniform(0.1, 3, len(y))
-    assert_like_grid_search(student(dtype="float64", patience=3), GRID, X, y, sample_weight=weight)
+    grid = [*GRID, {"smoothing": ["class"], "smoothing__epsilon": [0.1, 0.3]}]
+    assert_like_grid_search(student(dtype="float64", patience=3), grid, X, y, sample_weight=weight)
 
 
 def test_split_scores_equal_those_of_grid_search_with_teacher_probabilities(rows, student):

@@ -14,6 +14,7 @@ from sk_ils.smoothing import (
     ILS,
     ILS1,
     ILS2,
+    ClassSmoothing,
     NoSmoothing,
     SelfDistillation,
     SoftBootstrap,
@@ -39,6 +40,7 @@ RULES = [
     SelfDistillation(weight=0.3, temperature=20.0),
     SoftBootstrap(),
     SoftBootstrap(beta=0.1),
+    ClassSmoothing(),
 ]
 any_rule = pytest.mark.parametrize("rule", RULES, ids=str)
 
@@ -250,6 +252,48 @@ def test_the_factor_of_distillation_exists_at_temperature_one_only():
     assert abs(kept[0] - kept[1]) > 0.01
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_class_smoothing_by_hand(dtype):
+    # class 0 has the means (.6, .3, .1), so that the wrong ones get 3/4 and 1/4; class 2 (.3, .1, .6)
+    proba = np.array([[0.7, 0.2, 0.1], [0.3, 0.1, 0.6], [0.5, 0.4, 0.1]], dtype)
+    targets = ClassSmoothing(epsilon=0.2).targets([0, 2, 0], np.log(proba))
+    np.testing.assert_allclose(targets, [[0.8, 0.15, 0.05], [0.15, 0.05, 0.8], [0.8, 0.15, 0.05]], rtol=1e-6)
+    # the first row three times: (.65, .25, .1)
+    for weight in [3, 1, 1], [3e-30, 1, 1e-30]:
+        weighted = ClassSmoothing(epsilon=0.35).targets([0, 2, 0], np.log(proba), sample_weight=weight)
+        np.testing.assert_allclose(weighted[[0, 2]], [[0.65, 0.25, 0.1]] * 2, rtol=1e-6)
+
+
+@given(data=instances(limit=20.0), seed=st.integers(0, 2**31), epsilon=st.floats(0, 0.99))
+def test_class_smoothing_shares_out_by_the_weighted_mean_of_the_class(data, seed, epsilon):
+    y, logits = data
+    weight = np.random.default_rng(seed).choice([0.0, 0.5, 2.0], len(y)) if seed % 2 else np.ones(len(y))
+    p, expected = softmax(logits, axis=1), np.empty_like(logits)
+    for code in np.unique(y):
+        of_class = y == code
+        own = weight[of_class] if weight[of_class].any() else None
+        mean = np.average(p[of_class], axis=0, weights=own)
+        wrong = np.arange(len(mean)) != code
+        expected[of_class] = np.where(wrong, epsilon * mean / mean[wrong].sum(), 1 - epsilon)
+    given_weight = weight if weight.any() else None
+    targets = ClassSmoothing(epsilon).targets(y, logits, sample_weight=given_weight)
+    np.testing.assert_allclose(targets, expected, rtol=1e-9, atol=1e-300)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_class_smoothing_of_a_teacher_that_is_certain_is_the_limit(dtype):
+    highest = np.finfo(dtype).max
+    logits = np.array([[highest, -highest, -highest / 2], [highest, -highest, -highest]], dtype)
+    np.testing.assert_allclose(ClassSmoothing(0.5).targets([0, 1], logits)[1], [0.5, 0.5, 0], atol=1e-3)
+    np.testing.assert_allclose(ClassSmoothing(0.5).targets([0], logits[1:])[0], [0.5, 0.25, 0.25], atol=1e-3)
+
+
+@pytest.mark.parametrize("weight", [[1, -1], [np.nan, 1], [0, 0], [1]])
+def test_class_smoothing_refuses_odd_weights(weight):
+    with pytest.raises(ValueError, match=r"[wW]eight"):
+        ClassSmoothing().targets([0, 1], [[0.0, 1.0], [1.0, 0.0]], sample_weight=weight)
+
+
 def test_bootstrap_reads_the_student_and_not_the_teacher():
     teacher, student = [[9.0, 0.0]], [[0.0, np.log(3)]]
     targets = SoftBootstrap(beta=0.8).targets([0], teacher, student)
@@ -349,6 +393,8 @@ def test_bad_labels_and_logits_are_refused(y, logits, message):
         SelfDistillation(temperature=0.0),
         SoftBootstrap(beta=0.0),
         SoftBootstrap(beta=1.1),
+        ClassSmoothing(epsilon=1),
+        ClassSmoothing(epsilon=-0.1),
     ],
     ids=str,
 )
@@ -380,6 +426,7 @@ def test_a_rule_is_cloned_with_its_parameters(rule):
         ("ils1", ILS1()),
         ("ils2", ILS2()),
         ("ils", ILS()),
+        ("class", ClassSmoothing()),
         ("distillation", SelfDistillation()),
         ("bootstrap", SoftBootstrap()),
     ],
@@ -398,12 +445,14 @@ def test_a_name_stands_for_the_rule_with_its_defaults(name, rule):
         (ILS(), True, {"shift": 0.8, "curvature": 2.0, "max_epsilon": 0.2, "temperature": 1.0}),
         (SelfDistillation(), True, {"weight": 0.5, "temperature": 1.0}),
         (SoftBootstrap(), False, {"beta": 0.95}),
+        (ClassSmoothing(), True, {"epsilon": 0.1}),
     ],
 )
 def test_defaults_and_need_of_a_teacher_are_the_documented_ones(rule, needs_teacher, parameters):
     assert rule.get_params() == parameters
     assert rule.needs_teacher == needs_teacher
     assert rule.needs_student == isinstance(rule, SoftBootstrap)
+    assert rule.needs_all_rows == isinstance(rule, ClassSmoothing)
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_one():
@@ -436,4 +485,12 @@ def test_a_rule_of_both_teacher_and_student_is_refused():
         needs_teacher = True
 
     with pytest.raises(InvalidParameterError, match="both needs_teacher and needs_student"):
+        resolve_rule(Both())
+
+
+def test_a_rule_of_the_student_that_needs_all_rows_is_refused():
+    class Both(SoftBootstrap):
+        needs_all_rows = True
+
+    with pytest.raises(InvalidParameterError, match="both needs_all_rows and needs_student"):
         resolve_rule(Both())

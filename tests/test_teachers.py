@@ -131,7 +131,18 @@ def test_no_smoothing_equals_the_default_teacher_exactly(student, teacher, table
 
 @pytest.mark.parametrize(
     "smoothing",
-    ["none", "uniform", "ils1", "ils2", "ils", "distillation", "bootstrap", ILS(shift=1.0), PickyRule()],
+    [
+        "none",
+        "uniform",
+        "ils1",
+        "ils2",
+        "ils",
+        "class",
+        "distillation",
+        "bootstrap",
+        ILS(shift=1.0),
+        PickyRule(),
+    ],
     ids=repr,
 )
 def test_every_rule_trains_a_network_that_beats_the_prior(student, table, smoothing):

@@ -178,7 +178,7 @@ def main():
     methods = load(options.results, HALVES[options.half])
     if options.half != "reporting":
         print("## Fixed settings, all scaled: the best\n")
-        # cLS is no rule of the package.
+        # cLS was no rule of the package when its defaults were chosen.
         print(settings_text(fixed_settings(candidates[candidates["rule"] != "cLS"]), N_SHOWN))
         print("## Fixed settings: the best of each rule\n")
         print(settings_text(best_of_each_rule(candidates)))

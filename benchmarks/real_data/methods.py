@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
-from benchmarks.real_data.rivals import BetaSmoothedClassifier, ClassSmoothing
+from benchmarks.real_data.rivals import BetaSmoothedClassifier
 from sk_ils import InstanceSmoothedClassifier
 from sk_ils.metrics import classwise_calibration_error, expected_calibration_error
 from sk_ils.model_selection import SmoothingSearchCV
@@ -25,6 +25,7 @@ from sk_ils.smoothing import (
     ILS,
     ILS1,
     ILS2,
+    ClassSmoothing,
     NoSmoothing,
     SelfDistillation,
     SoftBootstrap,

@@ -1,102 +1,18 @@
-"""The two methods of the paper's comparison that are no rules of the package, on its public hooks only.
+"""Beta smoothing: the method of the paper's comparison that is no rule of the package, on its public hooks.
 
-Class-based smoothing is a rule object of our own, Beta smoothing a subclass with its own `get_loss`. Both
-stand here, not in the package, because neither is a function of one row and its teacher's view: the first
-looks at all rows of a class, the second keeps an average of the network between batches.
+It is a subclass with its own `get_loss`, and stands here, not in the package, because it keeps an average of
+the network between batches.
 """
 
 from numbers import Real
 
-import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_scalar
 from torch.optim.swa_utils import AveragedModel
 
 from sk_ils import TeacherClassifier
-from sk_ils.temperature import softmax
 
-__all__ = ["BetaSmoothedClassifier", "ClassSmoothing", "beta_targets", "class_targets", "ordered_draws"]
-
-
-# --- class-based smoothing ------------------------------------------------------------------------------
-
-
-def class_targets(codes, proba, epsilon):
-    r"""Return targets that share a constant smoothing factor out by class.
-
-    .. math:: q_k = (1 - \epsilon) 1[k = t] + \epsilon \frac{m_{tk}}{1 - m_{tt}} 1[k \ne t], \quad
-              m_{tk} = \mathrm{mean}_{i: t_i = t} \, p_{ik}
-
-    Parameters
-    ----------
-    codes : int array of shape (n,)
-        True classes in [0, K).
-    proba : array of shape (n, K)
-        A teacher's probabilities.
-    epsilon : float
-        In [0, 1).
-
-    Returns
-    -------
-    ndarray of shape (n, K)
-        Rows sum to 1; the same for all rows of a class.
-
-    Examples
-    --------
-    >>> class_targets(np.array([0, 0]), np.array([[0.8, 0.2, 0.0], [0.4, 0.2, 0.4]]), 0.3)
-    array([[0.7 , 0.15, 0.15],
-           [0.7 , 0.15, 0.15]])
-    """
-    n_classes = proba.shape[1]
-    share = np.full((n_classes, n_classes), 1.0)  # of a class whose teacher gives the wrong ones nothing
-    for code in np.unique(codes):
-        mean = proba[codes == code].mean(axis=0)
-        if mean.sum() > mean[code]:
-            share[code] = mean
-    np.fill_diagonal(share, 0.0)
-    targets = epsilon * share / share.sum(axis=1, keepdims=True)
-    np.fill_diagonal(targets, 1 - epsilon)
-    return targets[codes]
-
-
-class ClassSmoothing(BaseEstimator):
-    """Class-based label smoothing ("cLS"): a constant factor, shared out as the teacher sees the *class*.
-
-    The formula is that of :func:`class_targets`. Use it with ``teacher_cv``: the logits are then those of
-    teachers that never saw the row, as the method's held-out mean asks; without, the means are taken over
-    rows that the teacher was trained on. It must see all rows at once, so ``teacher_mode="online"`` is wrong.
-
-    Source: a baseline in Maher and Kull 2021 (arXiv:2110.05355), known to us from the authors' code only
-    (github.com/mmaher22/Instance-based-label-smoothing, utils/loss.py); no other paper under that name was
-    found. Three things there are not repeated: it weighs a wrong class by 1 minus its mean, so that *unlike*
-    classes get most; it applies softmax to the means, again in every batch; and its means come from a fixed
-    hold-out of one split, where ours are out-of-fold means of the training part.
-
-    Parameters
-    ----------
-    epsilon : float, default=0.1
-        Smoothing factor in [0, 1).
-    """
-
-    needs_teacher = True
-
-    def __init__(self, epsilon=0.1):
-        self.epsilon = epsilon
-
-    def targets(self, y, teacher_logits, student_logits=None):
-        """Return the soft target of each row; see :class:`sk_ils.smoothing.SmoothingRule`."""
-        check_scalar(self.epsilon, "epsilon", Real, min_val=0, max_val=1, include_boundaries="left")
-        if teacher_logits is None:
-            raise ValueError("ClassSmoothing needs teacher_logits, got None.")
-        return class_targets(np.asarray(y), softmax(teacher_logits), self.epsilon)
-
-    def smoothing_factor(self, true_class_proba):
-        """Return epsilon for every row."""
-        return np.full_like(np.asarray(true_class_proba, dtype=float), self.epsilon)
-
-
-# --- Beta smoothing -------------------------------------------------------------------------------------
+__all__ = ["BetaSmoothedClassifier", "beta_targets", "ordered_draws"]
 
 
 def ordered_draws(true_class_proba, draws):

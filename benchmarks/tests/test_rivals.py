@@ -1,6 +1,4 @@
-"""Laws of the two rival methods of the real-data benchmark, and their manners as estimators."""
-
-import doctest
+"""Laws of Beta smoothing, the rival method of the real-data benchmark, and its manners as an estimator."""
 
 import numpy as np
 import pytest
@@ -8,13 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch.nn.functional import cross_entropy
 
 from benchmarks.real_data import rivals
-from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
+from sk_ils import TeacherClassifier
 
 SMALL = {"max_epochs": 4, "lr": 0.01, "batch_size": 32, "device": "cpu", "module__hidden_sizes": (16,)}
 
@@ -56,31 +53,6 @@ def test_the_loss_is_that_of_the_label_and_of_the_beta_target_weighted():
     parts = [cross_entropy(scores, rivals.beta_targets(codes, logits, draws, w)) for w in (0.0, 1.0)]
     torch.testing.assert_close(parts[0], cross_entropy(scores, codes))
     torch.testing.assert_close(loss, 0.7 * parts[0] + 0.3 * parts[1])
-
-
-@settings(deadline=None)
-@given(st.integers(0, 1000), st.floats(0, 0.99))
-def test_class_targets_are_probability_vectors_that_only_the_class_decides(seed, epsilon):
-    codes, logits, _ = random_batch(seed)
-    codes, proba = codes.numpy(), torch.softmax(logits.double(), dim=1).numpy()
-    targets = rivals.class_targets(codes, proba, epsilon)
-    np.testing.assert_allclose(targets.sum(axis=1), 1)
-    assert targets.min() >= 0
-    np.testing.assert_allclose(targets[np.arange(len(codes)), codes], 1 - epsilon)
-    for code in np.unique(codes):
-        rows = targets[codes == code]
-        np.testing.assert_array_equal(rows, np.broadcast_to(rows[0], rows.shape))
-
-
-def test_the_class_most_like_the_true_one_gets_most():
-    proba = np.array([[0.7, 0.25, 0.05], [0.5, 0.4, 0.1]])
-    target = rivals.class_targets(np.array([0, 0]), proba, 0.1)[0]
-    np.testing.assert_allclose(target[1:], 0.1 * np.array([0.325, 0.075]) / 0.4)
-
-
-def test_a_teacher_that_is_certain_of_a_class_leaves_it_a_uniform_share():
-    target = rivals.class_targets(np.array([0]), np.array([[1.0, 0.0, 0.0]]), 0.2)
-    np.testing.assert_allclose(target, [[0.8, 0.1, 0.1]])
 
 
 def test_beta_without_weight_is_the_plain_network(table):
@@ -126,20 +98,3 @@ def test_beta_is_an_estimator_like_any_other(table):
 def test_beta_refuses_parameters_outside_their_range(table, parameter):
     with pytest.raises(ValueError, match=next(iter(parameter))):
         rivals.BetaSmoothedClassifier(**parameter, **SMALL).fit(*table)
-
-
-def test_class_smoothing_works_as_a_rule_in_a_search(table):
-    X, y = table
-    clf = InstanceSmoothedClassifier(smoothing=rivals.ClassSmoothing(), teacher_cv=2, random_state=0, **SMALL)
-    search = GridSearchCV(clf, {"smoothing__epsilon": [0.05, 0.2]}, cv=2, scoring="neg_log_loss").fit(X, y)
-    assert search.best_estimator_.smoothing_.epsilon in (0.05, 0.2)
-    a, b = search.cv_results_["mean_test_score"]
-    assert a != b
-    with pytest.raises(ValueError, match="epsilon"):
-        clf.set_params(smoothing__epsilon=1.0).fit(X, y)
-
-
-def test_the_examples_run():
-    failed, attempted = doctest.testmod(rivals)
-    assert attempted
-    assert not failed

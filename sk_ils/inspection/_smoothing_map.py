@@ -1,5 +1,6 @@
 """Where a rule puts the mass that it takes from the true class: the mean target of each class."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -56,9 +57,14 @@ class MeanTargets:
         n_classes = len(teacher.labels)
         counts = np.bincount(teacher.codes, minlength=n_classes)
         sums = np.zeros((n_classes, n_classes))
-        for proba, codes, _ in teacher.chunks():
-            # Logits are defined up to a constant a row; a probability of 0 has none that is finite.
-            logits = np.log(np.maximum(proba, np.finfo(proba.dtype).tiny))
+        # Logits are defined up to a constant a row; a probability of 0 has none that is finite.
+        parts: Iterable[Any] = (
+            (codes, np.log(np.maximum(proba, np.finfo(proba.dtype).tiny)))
+            for proba, codes, _ in teacher.chunks()
+        )
+        if getattr(smoothing, "needs_all_rows", False):
+            parts = [tuple(map(np.concatenate, zip(*parts, strict=True)))]
+        for codes, logits in parts:
             np.add.at(sums, codes, np.asarray(smoothing.targets(codes, logits), dtype=np.float64))
         divisor = np.where(counts > 0, counts, np.nan)[:, None]
         return cls(teacher.labels, counts, sums / divisor)
