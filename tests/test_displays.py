@@ -229,6 +229,11 @@ def test_line_keywords_pass_through():
     display = ReliabilityDisplay.from_predictions(y, p, color="red", linestyle="--")
     (line,) = curve_lines(display.ax_)
     assert (line.get_color(), line.get_linestyle()) == ("red", "--")
+    named = [ReliabilityDisplay.from_predictions(y, p, gid="mine", ax=display.ax_) for _ in "ab"]
+    first, second = lines_of(display.ax_, "mine")
+    assert len({line.get_color(), first.get_color(), second.get_color()}) == 3
+    assert len(lines_of(display.ax_, "perfect calibration")) == 1
+    assert named[0].ax_ is display.ax_
     again = display.plot(color="blue")
     assert again is display
     assert curve_lines(display.ax_)[0].get_color() == "blue"
@@ -342,6 +347,22 @@ def test_more_than_four_models_have_an_axes_each(kind):
     assert len(divided.ax_) == 5
     assert not left.axison
     assert right.axison
+
+
+def test_more_than_four_models_have_a_row_each_if_class_wise():
+    y, p = calibrated_predictions()
+    models = {name: p**power / (p**power).sum(axis=1, keepdims=True) for power, name in enumerate("abcde", 1)}
+    display = ReliabilityDisplay.from_predictions(y, models, kind=[2, 0])
+    assert [len(curve_lines(ax)) for ax in display.ax_] == [1] * 10
+    errors = {name: classwise_calibration_error(y, q, average=None) for name, q in models.items()}
+    titles = [f"{name}, {label}\n{errors[name][label]:.4f}" for name in "abcde" for label in (2, 0)]
+    assert [ax.get_title() for ax in display.ax_] == titles
+    assert display.ax_[0].get_subplotspec().get_gridspec().get_geometry() == (5, 2)
+    _, axes = plt.subplots(5, 2)
+    given = ReliabilityDisplay.from_predictions(y, models, kind=[2, 0], ax=axes)
+    assert list(given.ax_) == list(axes.ravel())
+    with pytest.raises(ValueError, match="2 axes, but 10 curves, 2 classes of 5 models, are to be shown"):
+        ReliabilityDisplay.from_predictions(y, models, kind=[2, 0], ax=axes[0])
 
 
 def test_curves_beyond_the_number_of_colours_still_differ():
@@ -503,12 +524,13 @@ def test_a_pipeline_hands_its_last_step_what_it_has_been_fitted_on():
 
 def test_rules_can_be_compared_in_one_axes():
     y, p = calibrated_predictions()
-    first = SmoothingCurveDisplay.from_predictions(y, p, smoothing=Quadratic())
+    first = SmoothingCurveDisplay.from_predictions(y, p, smoothing=Quadratic(), gid="mine")
     second = SmoothingCurveDisplay.from_predictions(
         y, np.sqrt(p) / np.sqrt(p).sum(axis=1, keepdims=True), smoothing=Quadratic(), name="b", ax=first.ax_
     )
     assert legend_texts(second.ax_) == ["Quadratic()", "b"]
     assert first.line_.get_color() != second.line_.get_color()
+    assert first.line_.get_gid() == "mine"
     second.figure_.canvas.draw()
 
 

@@ -341,7 +341,7 @@ class StatefulNet(SklearnNet):
         self.temperature_ = 1.0 if saved.temperature is None else saved.temperature
 
     def _initialize_to_load(self) -> None:
-        """Build the network; skorch's AccelerateMixin loads on "cpu", and refuses to build there."""
+        """Build the network; skorch's AccelerateMixin loads on "cpu", and does not build there."""
         device = self.device
         if hasattr(self, "accelerator"):
             self.__dict__["device"] = None

@@ -38,7 +38,7 @@ class ReliabilityDisplay:
     weights that sum to less) is hollow and its interval pale: it says little. The strip above shows
     how many samples are in each bin of equal width.
 
-    More than four models have an axes each, unless it is a class that has one.
+    More than four models have an axes each, class-wise a row of axes each.
 
     Parameters
     ----------

@@ -18,6 +18,7 @@ from sk_ils.inspection._style import (
     legend_label,
     line_keywords,
     literal,
+    n_histograms,
     place_legend,
     single_axes,
 )
@@ -32,7 +33,7 @@ _MAX_MODELS = 4
 # A bin with fewer rows than these has a hollow marker: its interval is half a unit wide or wider.
 _FEW = 10
 
-# Group ids of the artists: a second call finds by them what the first one has drawn.
+# Group ids of the artists, for whoever looks for them in a figure.
 _CURVE, _DIAGONAL, _HOLLOW = "reliability curve", "perfect calibration", "few rows"
 
 
@@ -91,8 +92,10 @@ def plot_grid(
 ) -> NDArray[Any]:
     """Draw each class in an axes of its own and return them."""
     panels = [list(group) for _, group in groupby(curves, key=lambda curve: curve.label)]
+    if len(errors) > _MAX_MODELS:
+        return _plot_matrix(panels, errors, title, ax, kwargs)
     room = f", or max_classes={0 if ax is None else len(axes_list(ax))}"
-    axes, frame = _grid_axes(len(panels), ax, "classes", room)
+    axes, frame = _grid_axes(len(panels), ax, "classes", room, n_lines=len(errors))
     lines: dict[str, Any] = {}
     for panel, of_class in zip(axes, panels, strict=True):
         if panel.get_title() not in ("", literal(f"{of_class[0].label}")):
@@ -113,7 +116,35 @@ def plot_grid(
     return axes
 
 
-def _grid_axes(n_panels: int, ax: Any, what: str, hint: str) -> tuple[NDArray[Any], Any]:
+def _plot_matrix(
+    panels: Sequence[Sequence[ReliabilityCurve]],
+    errors: Mapping[str | None, float],
+    title: str,
+    ax: Any,
+    kwargs: dict[str, Any],
+) -> NDArray[Any]:
+    """Draw each class of each model in an axes of its own, a row a model, and return them."""
+    n_classes = len(panels)
+    what = f"curves, {n_classes} classes of {len(errors)} models,"
+    axes, frame = _grid_axes(n_classes * len(errors), ax, what, "", n_columns=n_classes)
+    curves = [curve for row in zip(*panels, strict=True) for curve in row]
+    for panel, curve in zip(axes, curves, strict=True):
+        text = f"{curve.name}, {curve.label}\n{curve.error:.4f}"
+        _draw(panel, curve, text, kwargs, small=True, log=True)
+        panel.set_title(literal(text), pad=TITLE_PAD, fontsize="small")
+    _label_outer(axes)
+    if frame is not None:
+        for panel, error in zip(axes[::n_classes], errors.values(), strict=True):
+            panel.set_ylabel(f"class-wise ECE {error:.4f}", fontsize="small")
+        frame.supxlabel("Probability of the class", fontsize="medium")
+        frame.supylabel("Frequency of the class", fontsize="medium")
+        frame.suptitle(title, fontsize="medium")
+    return axes
+
+
+def _grid_axes(
+    n_panels: int, ax: Any, what: str, hint: str, *, n_columns: int = 4, n_lines: int = 1
+) -> tuple[NDArray[Any], Any]:
     """Return the axes and, if they have been made here, the (sub)figure for title and legend."""
     import matplotlib.pyplot as plt
     from matplotlib.axes import Axes
@@ -126,10 +157,11 @@ def _grid_axes(n_panels: int, ax: Any, what: str, hint: str) -> tuple[NDArray[An
                 f"axes to be divided{hint}."
             )
         return axes[:n_panels], None
-    n_columns = min(4, n_panels)
+    n_columns = min(n_columns, n_panels)
     n_rows = ceil(n_panels / n_columns)
     if ax is None:
-        frame: Any = plt.figure(figsize=(2.4 * n_columns + 0.8, 2.8 * n_rows + 1.1), layout="constrained")
+        size = 2.4 * n_columns + 0.8, 2.8 * n_rows + 0.9 + 0.2 * n_lines
+        frame: Any = plt.figure(figsize=size, layout="constrained")
     else:
         place = ax.get_subplotspec()
         if place is None:
@@ -183,18 +215,19 @@ def _draw(
     """Draw one curve, with the next free colour and marker, and return its line."""
     from matplotlib.colors import to_rgba
 
-    gids = [line.get_gid() for line in ax.lines]
-    if _DIAGONAL not in gids:
+    number = n_histograms(ax)
+    if number == 0:
         ax.plot([0, 1], [0, 1], color="0.5", linestyle=":", linewidth=1, gid=_DIAGONAL)
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="auto" if small else "equal")
     style = {
-        **curve_style(gids.count(_CURVE)),
+        **curve_style(number),
+        "gid": _CURVE,
         "markersize": 3 if small else 4,
         "linewidth": 0.7 if small else 1,
         "label": label,
         **line_keywords(kwargs),
     }
-    (line,) = ax.plot(curve.mean_proba, curve.frequency, gid=_CURVE, **style)
+    (line,) = ax.plot(curve.mean_proba, curve.frequency, **style)
     few = curve.count < _FEW
     _hollow(ax, line, few)
     color = line.get_color()

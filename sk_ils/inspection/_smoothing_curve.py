@@ -15,6 +15,7 @@ from sk_ils.inspection._style import (
     histogram_axes,
     legend_label,
     line_keywords,
+    n_histograms,
     place_legend,
     single_axes,
 )
@@ -265,15 +266,16 @@ class SmoothingCurveDisplay:
             return self
         if ax is None:
             _, ax = plt.subplots(figsize=(5.2, 4.9), layout="constrained")
-        number = len([line for line in ax.lines if line.get_gid() == _CURVE])
+        number = n_histograms(ax)
         style = {
+            "gid": _CURVE,
             "color": curve_style(number)["color"],
             "linestyle": ("-", "--", "-.", ":")[number % 4],
             "label": legend_label(name),
             **line_keywords(kwargs),
         }
         grid = np.linspace(0, 1, _N_GRID)
-        (line,) = ax.plot(grid, _factor(self.smoothing, grid), gid=_CURVE, **style)
+        (line,) = ax.plot(grid, _factor(self.smoothing, grid), **style)
         edges, _, counts = self._binned()
         draw_histogram(histogram_axes(ax), counts, edges, line.get_color())
         ax.set(
@@ -361,4 +363,4 @@ def _is_flat(smoothing: Any) -> bool:
 
 
 def _has_curve(ax: Any) -> bool:
-    return ax is not None and any(line.get_gid() == _CURVE for axes in axes_list(ax) for line in axes.lines)
+    return ax is not None and any(n_histograms(axes) for axes in axes_list(ax))

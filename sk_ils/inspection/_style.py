@@ -21,6 +21,7 @@ __all__ = [
     "legend_label",
     "line_keywords",
     "literal",
+    "n_histograms",
     "place_legend",
     "short_count",
     "single_axes",
@@ -129,9 +130,8 @@ def histogram_axes(ax: "Axes") -> "Axes":
     """Return the strip above the axes for a histogram, made at the first call."""
     from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 
-    for child in ax.child_axes:
-        if child.get_label() == _HISTOGRAM:
-            return cast("Axes", child)
+    for strip in _strips(ax):
+        return strip
     top = ScaledTranslation(0, 1, ax.transAxes)  # type: ignore[arg-type]  # the stubs ask for too much
     inches_from_top = ax.figure.dpi_scale_trans + top
     strip = ax.inset_axes(
@@ -143,6 +143,15 @@ def histogram_axes(ax: "Axes") -> "Axes":
     strip.tick_params(labelbottom=False)
     strip.spines[["top", "right"]].set_visible(False)
     return strip
+
+
+def _strips(ax: "Axes") -> "list[Axes]":
+    return [cast("Axes", child) for child in ax.child_axes if child.get_label() == _HISTOGRAM]
+
+
+def n_histograms(ax: "Axes") -> int:
+    """Return how many histograms the strip above an axes has, one for each curve that was drawn."""
+    return sum(len(strip.containers) for strip in _strips(ax))
 
 
 def draw_histogram(
