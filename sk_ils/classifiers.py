@@ -274,8 +274,9 @@ class InstanceSmoothedClassifier(CalibratedNet):
     memory : None, str or joblib.Memory, default=None
         Caches fitted teachers, as in Pipeline: a search over ``smoothing__...``, or over any
         parameter if `teacher` is given, fits one teacher a fold. Needs an integer `random_state` to
-        find them again. The key is the content of data and parameters, but not a module's source
-        code. It has no lock: parallel workers may fit the same teacher.
+        find them again. The key is the content of data and parameters, and what the code of your
+        classes and functions does, with the globals that they use; of installed packages it is the
+        version. It has no lock: parallel workers may fit the same teacher.
     optimizer : torch optimizer class, default=AdamW
         Its parameters are set as ``optimizer__weight_decay`` and the like.
     lr : float, default=0.001

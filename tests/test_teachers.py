@@ -4,7 +4,9 @@ import subprocess
 import sys
 from contextlib import redirect_stdout
 from io import StringIO
+from types import ModuleType
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -30,10 +32,17 @@ from sk_ils.smoothing import ILS, ILS1, ILS2, SelfDistillation
 from sk_ils.temperature import fit_temperature
 
 
+class Record(list):
+    """A list that is no part of what a teacher is: copies of it begin empty."""
+
+    def __reduce_ex__(self, protocol):
+        return Record, ()
+
+
 class Recording(ClassifierMixin, BaseEstimator):
     """A teacher that notes what it was given, in a list that its clones share."""
 
-    calls = []  # noqa: RUF012
+    calls = Record()
 
     def __init__(self, random_state=None):
         self.random_state = random_state
@@ -616,9 +625,13 @@ def test_the_default_teacher_is_cached_too(student, table, tmp_path):
 
 
 FIRST_PROCESS = """
+import sys
+sys.path.insert(0, memory)
 import numpy as np, pandas as pd, torch
 from torch import nn
+from sklearn.base import clone
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
+from their_net import Net
 rng = np.random.default_rng(0)
 X = rng.normal(size=(100, 4))
 y = np.array(["ant", "bee"], dtype=object)[(X[:, 0] > 0).astype(int)]
@@ -627,10 +640,93 @@ module = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.1), nn.Linear(8, 2))
 clf = InstanceSmoothedClassifier(module, memory=memory, random_state=0, max_epochs=2, device="cpu")
 for rows in (pd.DataFrame(X, columns=list("abcd")), torch.as_tensor(X)):
     print(clf.fit(rows, y).teacher_.history[:, "dur"])
+print(clone(clf).set_params(module=Net).fit(X, y).teacher_.history[:, "dur"])
+"""
+
+THEIR_NET = """
+from functools import lru_cache, partial, wraps
+from torch import nn
+
+CONFIG = {"width": 4}
+WORDS = {"ant", "bee", "cat", "dog"}
+
+def logged(function):
+    @wraps(function)
+    def inner(*args, **kwargs):
+        return function(*args, **kwargs)
+    return inner
+
+@lru_cache
+def width(factor=1):
+    return factor * CONFIG["width"]
+
+class Base(nn.Module):
+    shift = 0.0
+
+    def forward(self, X):
+        return self.layers(X) + self.shift
+
+class Net(Base):
+    def __init__(self, n_features_in, n_classes):
+        super().__init__()
+        make = partial(nn.Linear, bias=True)
+        self.layers = nn.Sequential(make(n_features_in, width()), self.between(), make(width(), n_classes))
+
+    @staticmethod
+    @logged
+    def between():
+        return nn.ReLU() if "ant" in {"ant", "bee"} & WORDS else Net
 """
 
 
-def test_a_second_process_finds_the_teachers_of_a_module_instance(tmp_path):
+@pytest.fixture
+def in_session(monkeypatch):
+    """Return what imports Net anew from a source without a file, as a notebook's next session does."""
+
+    def start(source):
+        session = ModuleType("their_net")
+        monkeypatch.setitem(sys.modules, "their_net", session)
+        exec(source, vars(session))
+        return session.Net
+
+    return start
+
+
+def test_a_teacher_of_an_edited_module_is_never_stale(student, table, tmp_path, in_session):
+    wider = THEIR_NET.replace('"width": 4', '"width": 64')
+    first, again, other = (
+        student(module=in_session(source), memory=str(tmp_path), max_epochs=1).fit(*table).teacher_
+        for source in (THEIR_NET, THEIR_NET, wider)
+    )
+    assert first.history[:, "dur"] == again.history[:, "dur"]
+    assert [len(teacher.module_.layers[0].weight) for teacher in (first, other)] == [4, 64]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("import nn\n", "import nn\n\n# A comment moves all lines.\n"),
+        ('"width": 4', '"width": 5'),
+        ("factor=1", "factor=2"),
+        ("bias=True", "bias=False"),
+        ("shift = 0.0", "shift = 1.0"),
+        (" + self.shift", " - self.shift"),
+        ("nn.ReLU()", "nn.Tanh()"),
+        ('{"ant", "bee"}', '{"bee"}'),
+        ("Net(Base)", "Net(nn.Module)"),
+        ("*args, **kwargs)\n    return", "**kwargs)\n    return"),
+    ],
+)
+def test_the_key_of_the_cache_holds_what_code_does(in_session, old, new):
+    assert old in THEIR_NET
+    before, after = (
+        joblib.hash(content(in_session(source))) for source in (THEIR_NET, THEIR_NET.replace(old, new))
+    )
+    assert (before == after) == ("comment" in new)
+
+
+def test_a_second_process_finds_the_teachers_of_a_module_instance(tmp_path, monkeypatch):
+    (tmp_path / "their_net.py").write_text(THEIR_NET)
     there = subprocess.run(
         [sys.executable, "-c", f"memory = {str(tmp_path)!r}\n{FIRST_PROCESS}"],
         check=True,
@@ -639,9 +735,11 @@ def test_a_second_process_finds_the_teachers_of_a_module_instance(tmp_path):
     )
     # The second process is this one. joblib notes the code of a function once a process: as the first, it
     # might have noted it in the folder of another test.
+    monkeypatch.setattr(sys, "path", list(sys.path))
     with torch.random.fork_rng(), redirect_stdout(StringIO()) as here:
         exec(FIRST_PROCESS, {"memory": str(tmp_path)})
-    of_frame, of_tensor = there.stdout.splitlines()
+    monkeypatch.delitem(sys.modules, "their_net")
+    of_frame, of_tensor, _ = there.stdout.splitlines()
     assert of_frame != of_tensor
     assert here.getvalue() == there.stdout
 
