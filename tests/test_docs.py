@@ -62,12 +62,13 @@ def names():
         "proba_a": proba,
         "proba_b": proba,
         "MyModule": MyModule,
+        "Net": MyModule,
         "dataset": TensorDataset(torch.tensor(X, dtype=torch.float32), torch.tensor(y)),
     }
 
 
 @pytest.mark.filterwarnings("ignore:The best candidate lies at the edge of the grid")
-@pytest.mark.parametrize("page", ["README.md", "docs/search.md", "docs/metrics.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/search.md", "docs/metrics.md", "docs/from_skorch.md"])
 @pytest.mark.usefixtures("headless")
 def test_the_programs_of_a_page_run(page, names, capsys):
     exec(programs(page), names)
@@ -76,6 +77,8 @@ def test_the_programs_of_a_page_run(page, names, capsys):
         proba = names["calibrated"].predict_proba(names["X_test"])
         assert list(names["encoder"].classes_) == [1, 2, 3]
         assert log_loss(names["y_test"], proba) < 0.2
+    if page == "docs/from_skorch.md":
+        names["net"].set_params(max_epochs=1).fit(names["X_train"], names["y_train"])
 
 
 @pytest.mark.parametrize(

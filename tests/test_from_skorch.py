@@ -174,6 +174,23 @@ def test_train_step(net, table):
     )
     assert lbfgs.history[-1, "train_loss"] < lbfgs.history[0, "train_loss"]
 
+    class Two(TeacherClassifier):
+        def initialize_optimizer(self, *args, **kwargs):
+            self.optimizer_ = torch.optim.SGD(self.module_.hidden.parameters(), lr=0.1)
+            self.optimizer2_ = torch.optim.Adam(self.module_.out.parameters(), lr=0.1)
+            return self
+
+        def train_step(self, batch, **fit_params):
+            self.optimizer2_.zero_grad()
+            step = super().train_step(batch, **fit_params)
+            self.optimizer2_.step()
+            return step
+
+    clf = net(kind=Two, max_epochs=0).fit(*table)
+    before = [weight.clone() for weight in clf.module_.parameters()]
+    clf.partial_fit(*table, epochs=1)
+    assert not any(map(torch.equal, before, clf.module_.parameters()))
+
 
 def test_a_second_module(net, table):
     class Two(TeacherClassifier):
@@ -188,6 +205,20 @@ def test_a_second_module(net, table):
     clf = net(kind=Two).fit(*table)
     assert_array_equal(clf.predict_proba(table[0]), clf.predict_proba(table[0]))
     assert len(clf.optimizer_.param_groups[0]["params"]) == 6
+
+    class Penalised(TeacherClassifier):
+        def initialize_criterion(self):
+            super().initialize_criterion()
+            self.penalty_ = nn.Linear(3, 1)
+            return self
+
+        def get_loss(self, y_pred, y_true, X=None, training=False):
+            loss = super().get_loss(y_pred, y_true, X=X, training=training)
+            return loss + self.penalty_(y_pred).square().mean()
+
+    clf = net(kind=Penalised).fit(*table)
+    assert len(clf.optimizer_.param_groups[0]["params"]) == 6
+    assert clf.history[-1, "train_loss"] < clf.history[0, "train_loss"]
 
 
 def test_subclasses(net, table):

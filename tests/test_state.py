@@ -486,12 +486,13 @@ def test_tied_weights_and_compiled_names_are_saved(teacher, table):
     np.testing.assert_array_equal(new.predict_proba(X), clf.predict_proba(X))
 
 
-def test_an_estimator_without_a_network_has_nothing_to_save(teacher, tmp_path):
+@pytest.mark.parametrize("file", ["f_params", "f_history"])
+def test_an_estimator_without_a_network_has_nothing_to_save(teacher, tmp_path, file):
     with (
         pytest.warns(UserWarning, match="Could not save"),
         pytest.raises(NotFittedError, match="Call fit or initialize before save_params"),
     ):
-        teacher().save_params(f_params=tmp_path / "file")
+        teacher().save_params(**{file: tmp_path / "file"})
 
 
 # --- the temperature in callbacks ----------------------------------------------------------------------

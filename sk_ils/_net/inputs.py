@@ -158,8 +158,8 @@ def check_dataset(dataset: Any) -> tuple[int, ...] | None:
     item = dataset[0]
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         raise ValueError(
-            "A Dataset must yield pairs (x, y), y may be a dummy when labels are passed to fit; "
-            f"got {type(item).__name__}."
+            "A Dataset must yield pairs (x, y), y may be a dummy when labels are passed to fit; got "
+            f"{type(item).__name__}{f' of length {len(item)}' if isinstance(item, (tuple, list)) else ''}."
         )
     return tuple(getattr(item[0], "shape", ())) or None
 

@@ -225,10 +225,8 @@ class StatefulNet(SklearnNet):
         others = {"f_optimizer": f_optimizer, "f_criterion": f_criterion, "f_history": f_history, **kwargs}
         try:
             file = _pop_network_file(f_params, others)
+            self.check_is_fitted(msg=f"Call fit or initialize before save_params of a {type(self).__name__}.")
             if file is not None:
-                self.check_is_fitted(
-                    msg=f"Call fit or initialize before save_params of a {type(self).__name__}."
-                )
                 schema = self._schema if self._knows_classes() else None
                 state = _plain_module(self.module_).state_dict()
                 write_network(file, SavedNetwork(state, schema, self._current_temperature()))
