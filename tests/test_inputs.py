@@ -792,7 +792,7 @@ def test_a_dataset_brings_the_labels_of_its_score(teacher, table):
     assert clf.score(dataset) == clf.score(X, codes)
     with pytest.raises(ValueError, match="y"):
         clf.score(X)
-    with pytest.raises(ValueError, match="must yield pairs.* got tuple of length 1"):
+    with pytest.raises(ValueError, match=r"must yield pairs.* got tuple of length 1"):
         clf.score(TensorDataset(dataset.tensors[0]))
 
 
