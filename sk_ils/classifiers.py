@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sk_ils._net.calibrated_net import CalibratedNet
-from sk_ils._net.fit_data import FitData, InputSchema
+from sk_ils._net.fit_data import FitData, HeldOut, InputSchema
 from sk_ils._net.inputs import to_tensor
 from sk_ils._net.sklearn_net import refuse_fit_params
 from sk_ils._net.teachers import (
@@ -595,6 +595,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
         teacher_proba: ArrayLike | None = None,
+        held_out: HeldOut | None = None,
         seed: int,
     ) -> FitData:
         """Check the data of a fit, learn their classes and features, and split them.
@@ -611,6 +612,8 @@ class InstanceSmoothedClassifier(CalibratedNet):
             As in `fit`.
         teacher_proba : array-like of shape (n_samples, n_classes), default=None
             As in `fit`.
+        held_out : HeldOut, default=None
+            Samples to hold out in the place of what `train_split` says; X is the training part.
         seed : int
             Shuffles the split.
 
@@ -619,7 +622,9 @@ class InstanceSmoothedClassifier(CalibratedNet):
         FitData
             The training part and the hold-out.
         """
-        data = super().prepare_fit(X, y, sample_weight=sample_weight, groups=groups, seed=seed)
+        data = super().prepare_fit(
+            X, y, sample_weight=sample_weight, groups=groups, held_out=held_out, seed=seed
+        )
         if teacher_proba is None:
             return data
         proba = check_given_proba(teacher_proba, self.teacher, self.teacher_mode, data)

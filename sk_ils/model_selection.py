@@ -1,4 +1,7 @@
-"""The search for a smoothing rule, all candidates of a fold trained as one network."""
+"""The search for a smoothing rule, all candidates of a fold trained as one network.
+
+And the ensemble of networks that such a search can end with.
+"""
 
 import time
 import warnings
@@ -9,18 +12,26 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import indexable
-from sklearn.utils.metadata_routing import MetadataRequest
+from sklearn.utils.validation import check_is_fitted
 
-from sk_ils._labels import distinct, positions
+from sk_ils._labels import distinct
 from sk_ils._net.advice import each_once
-from sk_ils._net.inputs import check_labels, check_probabilities, is_dataset, labels_of
+from sk_ils._net.inputs import check_labels, is_dataset, labels_of
 from sk_ils._net.seeding import draw_seed
-from sk_ils._probabilities import as_labels, as_numpy
 from sk_ils._search.evaluation import evaluate
-from sk_ils._search.pipelines import classifier_of, pipeline_metadata, prefix_of, with_seed
+from sk_ils._search.members import Members, check_partition
+from sk_ils._search.pipelines import (
+    check_holds_out,
+    classifier_of,
+    pipeline_metadata,
+    prefix_of,
+    samples_of,
+    with_seed,
+)
+from sk_ils._search.scoring import ABSENT_PROBA, NegCrossEntropyScorer
 from sk_ils._sklearn_compat import (
     BaseSearchCV,
     Interval,
@@ -36,11 +47,9 @@ from sk_ils._sklearn_compat import (
 )
 from sk_ils.inspection._search_cells import SearchResults
 from sk_ils.inspection._search_edges import edge_warning, grid_edges
+from sk_ils.temperature import log_softmax, softmax
 
-__all__ = ["SmoothingSearchCV", "default_param_grid"]
-
-# What a class that the training part lacks is scored with.
-_ABSENT_PROBA = 1e-7
+__all__ = ["CrossFittedClassifier", "SmoothingSearchCV", "default_param_grid"]
 
 _DEFAULT_GRID: list[dict[str, list[Any]]] = [
     {"smoothing": ["none"]},
@@ -69,7 +78,26 @@ _DEFAULT_GRID: list[dict[str, list[Any]]] = [
 ]
 
 
-def default_param_grid(prefix: str = "") -> list[dict[str, list[Any]]]:
+# Every split of an ensemble trains them all, and more candidates gain no more.
+_ENSEMBLE_GRID: list[dict[str, list[Any]]] = [
+    {"smoothing": ["none"]},
+    {"smoothing": ["uniform"], "smoothing__epsilon": [0.01, 0.05, 0.1, 0.2, 0.3]},
+    {
+        "smoothing": ["ils2"],
+        "smoothing__epsilon": [0.01, 0.05, 0.1, 0.2, 0.3],
+        "smoothing__temperature": [3.0],
+    },
+    {
+        "smoothing": ["ils"],
+        "smoothing__shift": [0.7, 0.85, 1.0],
+        "smoothing__curvature": [1.0],
+        "smoothing__temperature": [4.0],
+    },
+    {"smoothing": ["distillation"], "smoothing__weight": [0.6, 0.9], "smoothing__temperature": [2.0]},
+]
+
+
+def default_param_grid(prefix: str = "", *, ensemble: bool = False) -> list[dict[str, list[Any]]]:
     """Return the grid that `SmoothingSearchCV` searches if it is given none.
 
     No LS, LS, ILS1, ILS2 and ILS, on the paper's grids thinned and widened, and self-distillation,
@@ -79,6 +107,9 @@ def default_param_grid(prefix: str = "") -> list[dict[str, list[Any]]]:
     ----------
     prefix : str, default=""
         Goes before every name: the classifier's step in a Pipeline and "__".
+    ensemble : bool, default=False
+        Whether it is for ``ensemble=True``: a smaller grid, because each split trains every
+        candidate with nearly all rows.
 
     Returns
     -------
@@ -91,47 +122,13 @@ def default_param_grid(prefix: str = "") -> list[dict[str, list[Any]]]:
     >>> from sk_ils.model_selection import default_param_grid
     >>> len(ParameterGrid(default_param_grid()))
     57
+    >>> len(ParameterGrid(default_param_grid(ensemble=True)))
+    16
     >>> default_param_grid("clf__")[0]
     {'clf__smoothing': ['none']}
     """
-    return [{prefix + name: list(values) for name, values in grid.items()} for grid in _DEFAULT_GRID]
-
-
-class NegCrossEntropyScorer:
-    """The negative cross-entropy in nats, for any labels; what ``scoring=None`` stands for."""
-
-    # By which displays know what the score is.
-    score_name: ClassVar[str] = "neg_log_loss"
-
-    def __init__(self, labels: NDArray[Any] | None = None) -> None:
-        # All labels of a search: those that an estimator never saw get a small probability.
-        self.labels = labels
-
-    def __call__(self, estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the mean log-probability of the true class; greater is better, 0 at most."""
-        classes = as_labels(estimator.classes_, "classes_")
-        absent = np.array([], dtype=int) if self.labels is None else np.setdiff1d(self.labels, classes)
-        y_true = as_labels(y, "y")
-        proba = check_probabilities(estimator.predict_proba(X), len(y_true), classes, owner="predict_proba")
-        column = positions(y_true, np.concatenate((classes, absent)) if len(absent) else classes, "y")
-        known = column < len(classes)
-        true = np.full(len(y_true), _ABSENT_PROBA)
-        true[known] = proba[known, column[known]]
-        # Saturated probabilities as in log_loss.
-        log_proba = np.log(np.maximum(true, np.finfo(proba.dtype).eps))
-        weights = None
-        if sample_weight is not None:
-            weights = check_sample_weight(as_numpy(sample_weight), len(y_true))
-        return float(np.average(log_proba, weights=weights))
-
-    def __repr__(self) -> str:
-        return "NegCrossEntropyScorer()"
-
-    def get_metadata_routing(self) -> MetadataRequest:
-        """Return that weights of fit weigh the score, too."""
-        request = MetadataRequest(owner=self)
-        request.score.add_request(param="sample_weight", alias=True)
-        return request
+    grids = _ENSEMBLE_GRID if ensemble else _DEFAULT_GRID
+    return [{prefix + name: list(values) for name, values in grid.items()} for grid in grids]
 
 
 class SmoothingSearchCV(BaseSearchCV):
@@ -150,7 +147,8 @@ class SmoothingSearchCV(BaseSearchCV):
     param_grid : dict, list of dict or None, default=None
         Lists of values by parameter name, as in GridSearchCV. Candidates that differ in anything
         besides ``smoothing`` and ``smoothing__...`` form stacks of their own, so any parameter may
-        be searched. None is :func:`default_param_grid`, which asks "which rule, how much".
+        be searched. None is :func:`default_param_grid`, which asks "which rule, how much". ``{}``
+        is the estimator as it is.
     cv : int, splitter or iterable, default=5
         As in GridSearchCV.
     scoring : None, str, callable, list or dict, default=None
@@ -158,7 +156,21 @@ class SmoothingSearchCV(BaseSearchCV):
         a class that a fold's training part lacks is scored with the probability 1e-7, with one
         warning. Candidates are scored after their own temperature scaling, if the estimator scales.
     refit : bool, str or callable, default=True
-        As in GridSearchCV.
+        As in GridSearchCV. With ``ensemble=True`` nothing is fitted again, and False only leaves
+        the ensemble out.
+    ensemble : bool, default=False
+        Whether the best candidate becomes a :class:`CrossFittedClassifier`, the average of its
+        networks of all splits. Then each split's test part is the hold-out of its fits, for best
+        epoch, early stopping, `temperature_` and the teacher's temperature, in the place of
+        `train_split`. So every row is held out once, and the scores rest on all rows; they are a
+        little too good for single networks, since the same rows chose epoch and temperature, and
+        too bad for their average (``docs/search.md`` has figures). `cv` must hold every row out
+        equally often.
+    racing : bool, default=True
+        Whether an ensemble's search drops candidates that cannot win: after each split those whose
+        mean loss on the rows held out so far exceeds the best one's by three standard errors of
+        their difference over the rows. Their later scores are nan. Only with ``ensemble=True`` and
+        the cross-entropy as score, ``scoring=None`` or ``"neg_log_loss"``.
     max_parallel : int or None, default=None
         Largest number of candidates that are trained as one stack. None takes as many as half of
         the available memory holds, the device's and the main one. A stack that does not fit is
@@ -182,13 +194,17 @@ class SmoothingSearchCV(BaseSearchCV):
     best_index_ : int
         Its place in `cv_results_`.
     best_estimator_ : estimator
-        Of `estimator`'s type, fitted on all rows with `best_params_`, if `refit`.
+        Of `estimator`'s type, fitted on all rows with `best_params_`, if `refit`; with
+        ``ensemble=True`` a :class:`CrossFittedClassifier`.
+    out_of_fold_proba_ : ndarray of shape (n_samples, n_classes)
+        With ``ensemble=True`` and `refit`: each row's probabilities by the networks, one for each
+        repetition of `cv`, that were not trained on it, averaged as by CrossFittedClassifier.
     scorer_ : callable or dict
         The scorer or scorers.
     n_splits_ : int
         Number of folds.
     refit_time_ : float
-        Seconds of the last fit, if `refit`.
+        Seconds of the last fit, if `refit` and not `ensemble`.
     multimetric_ : bool
         Whether there are several scores.
     classes_ : ndarray of shape (n_classes,)
@@ -242,6 +258,8 @@ class SmoothingSearchCV(BaseSearchCV):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **{name: BaseSearchCV._parameter_constraints[name] for name in ("scoring", "refit", "cv")},
         "param_grid": [dict, list, None],
+        "ensemble": ["boolean"],
+        "racing": ["boolean"],
         "max_parallel": [Interval(Integral, 1, None, closed="left"), None],
         "verbose": ["verbose"],
         "error_score": [StrOptions({"raise"}), Real],
@@ -256,6 +274,8 @@ class SmoothingSearchCV(BaseSearchCV):
         cv: Any = 5,
         scoring: Any = None,
         refit: Any = True,
+        ensemble: bool = False,
+        racing: bool = True,
         max_parallel: int | None = None,
         verbose: int = 0,
         error_score: Any = np.nan,
@@ -266,6 +286,8 @@ class SmoothingSearchCV(BaseSearchCV):
         self.cv = cv
         self.scoring = scoring
         self.refit = refit
+        self.ensemble = ensemble
+        self.racing = racing
         self.max_parallel = max_parallel
         self.verbose = verbose
         self.error_score = error_score
@@ -295,7 +317,8 @@ class SmoothingSearchCV(BaseSearchCV):
         Raises
         ------
         ValueError
-            If every fit fails, or every score is nan.
+            If every fit fails, or every score is nan. With ``ensemble=True``, if `cv` does not hold
+            every row out equally often.
         KeyboardInterrupt
             At Ctrl-C: the search ends, and is not fitted.
 
@@ -314,9 +337,14 @@ class SmoothingSearchCV(BaseSearchCV):
         metadata = dict(routed.estimator.fit)
         if not routing_enabled() and params.get("groups") is not None:
             metadata["groups"] = params["groups"]
-        splits = self._splits(X, y, routed.splitter.split)
-        self._warn_of_absent_classes(y, splits)
         candidates = self._candidates(base)
+        splits = self._splits(X, y, routed.splitter.split)
+        members = None
+        if self.ensemble:
+            check_partition(splits, len(y), self.cv)
+            check_holds_out(base)
+            members = self._members(len(candidates), y, routed.scorer.score)
+        self._warn_of_absent_classes(y, splits)
         with each_once(), self._unfitted_on_error():
             out = evaluate(
                 self,
@@ -329,12 +357,17 @@ class SmoothingSearchCV(BaseSearchCV):
                 scorers=scorers,
                 metadata=metadata,
                 score_params=dict(routed.scorer.score),
+                members=members,
             )
-            results = self._results(out, candidates, len(splits))
+            with _silent_of_dropped(members):
+                results = self._results(out, candidates, len(splits))
             self._choose(results, refit_metric, out[0]["test_scores"])
             if self.refit:
-                best = clone(base).set_params(**clone(self.best_params_, safe=False))
-                self._refit(with_seed(best, seed), X, y, metadata)
+                best = with_seed(clone(base).set_params(**clone(self.best_params_, safe=False)), seed)
+                if members is None:
+                    self._refit(best, X, y, metadata)
+                else:
+                    self._average(best, members, X, splits)
             self.scorer_ = getattr(scorers, "_scorers", scorers)
             self.n_splits_ = len(splits)
             self.cv_results_ = results
@@ -389,7 +422,9 @@ class SmoothingSearchCV(BaseSearchCV):
         )
 
     def _candidates(self, base: Any) -> list[dict[str, Any]]:
-        grid = default_param_grid(prefix_of(base)) if self.param_grid is None else self.param_grid
+        grid = self.param_grid
+        if grid is None:
+            grid = default_param_grid(prefix_of(base), ensemble=self.ensemble)
         candidates = list(ParameterGrid(grid))
         if not candidates:
             raise ValueError("param_grid holds no candidate: pass names with lists of values, or None.")
@@ -420,7 +455,7 @@ class SmoothingSearchCV(BaseSearchCV):
 
     def _warn_of_absent_classes(self, y: NDArray[Any], splits: list[Any]) -> None:
         """Say once that the default score meets classes that a training part lacks."""
-        if self.scoring is not None:
+        if self.scoring is not None or self.ensemble:
             return
         absent = set()
         for train, test in splits:
@@ -428,7 +463,7 @@ class SmoothingSearchCV(BaseSearchCV):
         if absent:
             warnings.warn(
                 f"The training part of a split has no row of class {sorted(absent)[:5]}: there its rows are "
-                f"scored with the probability {_ABSENT_PROBA:g}. Pass a stratified cv, or fewer folds.",
+                f"scored with the probability {ABSENT_PROBA:g}. Pass a stratified cv, or fewer folds.",
                 stacklevel=3,
             )
 
@@ -480,12 +515,227 @@ class SmoothingSearchCV(BaseSearchCV):
             )
         return int(chosen)
 
+    def _members(self, n_candidates: int, y: NDArray[Any], score_params: dict[str, Any]) -> Members:
+        weight = score_params.get("sample_weight")
+        return Members(
+            n_candidates,
+            len(y),
+            None if weight is None else check_sample_weight(weight, len(y)),
+            racing=self.racing and self.scoring in (None, "neg_log_loss"),
+        )
+
+    def _average(self, best: Any, members: Members, X: Any, splits: list[Any]) -> None:
+        """Average the best candidate's networks, and note what they say of the rows held out."""
+        estimators = members.estimators[self.best_index_]
+        if len(estimators) < len(splits):
+            raise ValueError(
+                f"refit chose candidate {self.best_index_}, which was not fitted on every split: return the "
+                "index of a candidate whose scores are finite, or pass racing=False."
+            )
+        self.best_estimator_ = CrossFittedClassifier(best, cv=self.cv)._with(estimators)
+        log_proba = np.zeros((members.n_rows, len(self.best_estimator_.classes_)))
+        for estimator, (_, test) in zip(estimators, splits, strict=True):
+            log_proba[test] += estimator.predict_log_proba(samples_of(X, test))
+        self.out_of_fold_proba_ = softmax(log_proba / members.n_held_out[:, None])
+        self._note_feature_names()
+
     def _refit(self, best: Any, X: Any, y: NDArray[Any], metadata: dict[str, Any]) -> None:
         start = time.perf_counter()
         self.best_estimator_ = best.fit(X, y, **pipeline_metadata(best, metadata))
         self.refit_time_ = time.perf_counter() - start
-        if hasattr(best, "feature_names_in_"):
-            self.feature_names_in_ = best.feature_names_in_
+        self._note_feature_names()
+
+    def _note_feature_names(self) -> None:
+        if hasattr(self.best_estimator_, "feature_names_in_"):
+            self.feature_names_in_ = self.best_estimator_.feature_names_in_
+
+
+class CrossFittedClassifier(ClassifierMixin, BaseEstimator):
+    r"""Average of networks, each of which holds another part of the rows out of its training.
+
+    .. math:: p(x) \propto \exp \frac{1}{M} \sum_{m=1}^{M} \ln p_m(x)
+
+    with the calibrated probabilities :math:`p_m` of network m. For each split of `cv` the estimator
+    is fitted on the training part, with the test part as its hold-out: for the best epoch, for
+    early stopping, and for the temperature, that of the teacher, too; `train_split` is not asked.
+    So every row trains networks, and every row is held out.
+
+    The mean of logarithms is a little sharper than the mean of probabilities, which is
+    under-confident where the networks differ (``docs/search.md``).
+
+    ``SmoothingSearchCV(ensemble=True)`` ends with one as `best_estimator_`, without fitting it
+    again.
+
+    Parameters
+    ----------
+    estimator : InstanceSmoothedClassifier, or Pipeline that ends with one
+        Fitted once for each split.
+    cv : int, splitter or iterable, default=5
+        Must hold every row out equally often.
+
+    Attributes
+    ----------
+    estimators_ : list of estimators
+        The members, of `estimator`'s type, in the order of the splits.
+    classes_ : ndarray of shape (n_classes,)
+        Sorted labels.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, if X had string ones.
+
+    See Also
+    --------
+    SmoothingSearchCV : Chooses the smoothing as well.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_ils import InstanceSmoothedClassifier
+    >>> from sk_ils.model_selection import CrossFittedClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> member = InstanceSmoothedClassifier(max_epochs=20, random_state=0)
+    >>> model = CrossFittedClassifier(member, cv=3).fit(X, y)
+    >>> len(model.estimators_), model.predict_proba(X).shape
+    (3, (150, 3))
+    """
+
+    def __init__(self, estimator: Any, *, cv: Any = 5) -> None:
+        self.estimator = estimator
+        self.cv = cv
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+        """Fit a network for each split.
+
+        Parameters
+        ----------
+        X, y, **params
+            As :meth:`SmoothingSearchCV.fit` takes them.
+
+        Returns
+        -------
+        self
+            The fitted ensemble.
+        """
+        search = self._search().fit(X, y, **params)
+        self._with(search.best_estimator_.estimators_)
+        return self
+
+    def _search(self) -> "SmoothingSearchCV":
+        return SmoothingSearchCV(self.estimator, {}, cv=self.cv, ensemble=True, error_score="raise")
+
+    def _with(self, estimators: list[Any]) -> Self:
+        self.estimators_ = estimators
+        self.classes_ = estimators[0].classes_
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(estimators[0], name):
+                setattr(self, name, getattr(estimators[0], name))
+        return self
+
+    def get_metadata_routing(self) -> Any:
+        """Return what fit passes on, as SmoothingSearchCV does."""
+        return self._search().get_metadata_routing()
+
+    def __sklearn_tags__(self) -> Any:
+        return self._search().__sklearn_tags__()
+
+    def _mean_log_proba(self, X: Any) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        total: NDArray[np.float64] = sum(member.predict_log_proba(X) for member in self.estimators_)
+        return total / len(self.estimators_)
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return the probabilities of the average.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`; rows sum to 1.
+        """
+        return softmax(self._mean_log_proba(X))
+
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return logarithms of the probabilities, also where those underflow.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In nats, at most 0; columns in the order of `classes_`.
+        """
+        return log_softmax(self._mean_log_proba(X))
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Return log-probabilities in nats, or log-odds of the second class if there are two.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+            Columns in the order of `classes_`.
+        """
+        log_proba = self._mean_log_proba(X)
+        if len(self.classes_) == 2:
+            return log_proba[:, 1] - log_proba[:, 0]
+        return log_softmax(log_proba)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the most probable class of each sample.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels out of `classes_`.
+        """
+        winners = self._mean_log_proba(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[winners]
+        return labels
+
+    def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy, the share of samples whose most probable class is the true one.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As in `fit`.
+        y : array-like of shape (n_samples,), default=None
+            True labels; None for a Dataset that has them.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+
+        Returns
+        -------
+        float
+            Between 0 and 1 (best).
+        """
+        return float(super().score(X, labels_of(X, y), sample_weight=sample_weight))
+
+
+@contextmanager
+def _silent_of_dropped(members: Members | None) -> Iterator[None]:
+    """Let scikit-learn not warn of scores that a race left out."""
+    with warnings.catch_warnings():
+        if members is not None and members.n_dropped:
+            warnings.filterwarnings("ignore", message="One or more of the (test|train) scores are non-finite")
+        yield
 
 
 def _first_error(out: list[dict[str, Any]]) -> str:

@@ -35,7 +35,8 @@ def each_once() -> Iterator[None]:
         _given.reset(token)
 
 
-def _advise(topic: str, text: str) -> None:
+def advise(topic: str, text: str) -> None:
+    """Warn, but inside of :func:`each_once` of each topic once."""
     given = _given.get()
     if given is None or topic not in given:
         warnings.warn(text, stacklevel=2)
@@ -58,7 +59,7 @@ def advise_on_scale(module: Any, X: Any) -> None:
     sizes = X.square().mean(dim=0).sqrt()
     largest = int(sizes.argmax())
     if sizes[largest] > _LARGE:
-        _advise(
+        advise(
             "scale",
             f"Column {largest} of X has values of about {float(sizes[largest]):.3g} (root mean square). The "
             "default network learns badly from features that large: put StandardScaler before it in a "
@@ -78,7 +79,7 @@ def advise_on_probabilities(logits: Tensor) -> None:
     is_softmax = bool((values >= 0).all()) and bool((values.sum(dim=1) - 1).abs().max() < _SUM_TOLERANCE)
     if is_softmax or (logits.grad_fn is not None and logits.grad_fn.name().startswith("SigmoidBackward")):
         kind = "softmax" if is_softmax else "sigmoid"
-        _advise(
+        advise(
             "probabilities",
             f"The module returns probabilities, as a {kind} at its end gives them, but they are trained as "
             f"logits, which gives badly calibrated, underconfident predictions: remove the last {kind}.",

@@ -16,7 +16,14 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from sk_ils._net.advice import advise_on_probabilities, advise_on_scale, each_once
-from sk_ils._net.fit_data import FitData, InputSchema, Part, split_samples
+from sk_ils._net.fit_data import (
+    FitData,
+    HeldOut,
+    InputSchema,
+    Part,
+    held_out_from_outside,
+    split_samples,
+)
 from sk_ils._net.inputs import (
     check_classes,
     check_epochs,
@@ -131,6 +138,7 @@ class CalibratedNet(PredictingNet):
         *,
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        held_out: HeldOut | None = None,
         seed: int,
     ) -> FitData:
         """Check the data of a fit, learn their classes and features, and split them.
@@ -145,6 +153,8 @@ class CalibratedNet(PredictingNet):
             As in `fit`.
         groups : array-like of shape (n_samples,), default=None
             As in `fit`.
+        held_out : HeldOut, default=None
+            Samples to hold out in the place of what `train_split` says; X is the training part.
         seed : int
             Shuffles the split.
 
@@ -154,8 +164,16 @@ class CalibratedNet(PredictingNet):
             The training part and the hold-out.
         """
         known = self.classes_ if self.initialized_ and self._knows_classes() else None
-        samples, self._schema = self._check_samples(X, y, sample_weight, classes=known, reset=known is None)
+        classes = known if held_out is None else held_out.classes
+        samples, self._schema = self._check_samples(X, y, sample_weight, classes=classes, reset=known is None)
         advise_on_scale(self.module, samples.X)
+        if held_out is not None:
+            valid, _ = self._check_samples(
+                held_out.X, held_out.y, held_out.sample_weight, classes=held_out.classes, reset=False
+            )
+            return held_out_from_outside(
+                samples, X, valid, held_out, schema=self._schema, groups=groups, seed=seed
+            )
         return split_samples(
             samples,
             X,

@@ -1,6 +1,5 @@
 """The data of one fit after all checks, split once into a training part and a hold-out."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,8 +9,9 @@ from numpy.typing import NDArray
 from skorch.dataset import Dataset as SkorchDataset
 from torch import Tensor
 
+from sk_ils._net.advice import advise
 from sk_ils._net.inputs import check_groups, is_dataset
-from sk_ils._net.split import hold_out
+from sk_ils._net.split import hold_out, is_enough
 from sk_ils._sklearn_compat import safe_indexing
 from sk_ils.batches import SampleSet
 
@@ -102,6 +102,60 @@ class FitData:
         return self.schema.classes
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """The hold-out of a fit from outside, in the place of what `train_split` would hold out.
+
+    Parameters
+    ----------
+    X, y, sample_weight
+        As `fit` takes those of the training part.
+    classes : ndarray of shape (n_classes,)
+        Sorted labels of all samples, those of the training part, too.
+    """
+
+    X: Any
+    y: NDArray[Any]
+    sample_weight: Any
+    classes: NDArray[Any]
+
+
+def held_out_from_outside(
+    samples: SampleSet,
+    X: Any,
+    valid: SampleSet,
+    held_out: HeldOut,
+    *,
+    schema: InputSchema,
+    groups: Any,
+    seed: int,
+) -> FitData:
+    """Return checked samples with a checked hold-out that was given; one that is too small is none.
+
+    Parameters
+    ----------
+    samples, valid : SampleSet
+        The training part and the hold-out.
+    X : array-like, DataFrame, Tensor or Dataset
+        As passed to fit.
+    held_out : HeldOut
+    schema : InputSchema
+    groups : array-like of shape (n_samples,) or None
+        Of the training part.
+    seed : int
+
+    Returns
+    -------
+    FitData
+    """
+    train = Part(samples, X, np.arange(len(samples)), check_groups(groups, len(samples)))
+    _warn_of_untrained_classes(train, schema.classes)
+    part = Part(valid, held_out.X, np.arange(len(valid)))
+    n_valid = len(part) if part.sample_weight is None else int((part.sample_weight > 0).sum())
+    has_enough = is_enough(n_valid, len(train) + len(part), "or fewer folds")
+    return FitData(train, part if has_enough else None, schema, seed)
+
+
 def split_samples(
     samples: SampleSet,
     X: Any,
@@ -164,8 +218,8 @@ def _outside_part(dataset: Any, check_valid: Callable[[Any, Any], SampleSet]) ->
 def _warn_of_untrained_classes(train: Part, classes: NDArray[Any]) -> None:
     absent = np.setdiff1d(np.arange(len(classes)), train.y_encoded)
     if len(absent):
-        warnings.warn(
+        advise(
+            "untrained classes",
             f"No row of class {classes[absent][:5].tolist()} is in the training part, so the network "
-            "cannot learn it: pass more rows of it, or another train_split or groups.",
-            stacklevel=2,
+            "cannot learn it: pass more rows of it, or another train_split, cv or groups.",
         )

@@ -161,16 +161,37 @@ def hold_out(
         split = stratified_split(y_encoded, train_split, seed)
     if split.valid is None and callable(train_split):
         return split
-    n_valid = _n_weighted(split.valid, weight)
-    if n_valid >= MIN_ROWS:
+    cure = "a larger train_split, or train_split=None to say that this is meant"
+    if is_enough(_n_weighted(split.valid, weight), len(y_encoded), cure):
         return split
+    return Split(everything, None)
+
+
+def is_enough(n_valid: int, n_rows: int, cure: str) -> bool:
+    """Return whether so many rows make a hold-out; warn if not.
+
+    Parameters
+    ----------
+    n_valid : int
+        Rows with a positive weight that would be held out.
+    n_rows : int
+        Of the training part and the hold-out together.
+    cure : str
+        What to pass, besides more rows.
+
+    Returns
+    -------
+    bool
+    """
+    if n_valid >= MIN_ROWS:
+        return True
     warnings.warn(
-        f"Only {n_valid} of {len(y_encoded)} rows would be held out, fewer than {MIN_ROWS}: training goes on "
+        f"Only {n_valid} of {n_rows} rows would be held out, fewer than {MIN_ROWS}: training goes on "
         "without a hold-out, that is without early stopping, best epoch and temperature scaling. Pass more "
-        "rows, a larger train_split, or train_split=None to say that this is meant.",
+        f"rows, {cure}.",
         stacklevel=2,
     )
-    return Split(everything, None)
+    return False
 
 
 def _n_weighted(valid: Index | Dataset[Any] | None, weight: NDArray[np.floating] | None) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from sk_ils._net.fit_data import FitData
+from sk_ils._net.fit_data import FitData, HeldOut
 from sk_ils._net.module_errors import is_out_of_memory
 from sk_ils._net.seeding import draw_seed
 from sk_ils._net.teachers import TeacherOutput
@@ -61,6 +61,7 @@ def fit_candidates(
     y: NDArray[Any],
     metadata: Parameters,
     *,
+    held_out: HeldOut | None = None,
     max_parallel: int | None,
     progress: Progress,
     on_refusal: Callable[[str], None],
@@ -75,6 +76,8 @@ def fit_candidates(
         Parameters ``smoothing`` and ``smoothing__...`` by candidate index.
     X, y, metadata
         As passed to the classifier's fit.
+    held_out : HeldOut, default=None
+        The hold-out, if it is not to be a part of X.
     max_parallel : int or None
         Largest number of candidates in a stack.
     progress : Progress
@@ -89,7 +92,7 @@ def fit_candidates(
     """
     candidates = [Candidate(index, params) for index, params in smoothing.items()]
     try:
-        data = _prepare(net, X, y, metadata)
+        data = _prepare(net, X, y, metadata, held_out)
         teacher = _SharedTeacher(net, data)
         size = _stack_size(net, data, max_parallel, on_refusal) if len(candidates) > 1 else None
     except Exception as error:  # what fails before the first candidate fails all of them
@@ -119,14 +122,16 @@ def _chunks(candidates: list[Candidate], size: int) -> list[list[Candidate]]:
     return [candidates[start : start + size] for start in range(0, len(candidates), size)]
 
 
-def _prepare(net: InstanceSmoothedClassifier, X: Any, y: NDArray[Any], metadata: Parameters) -> FitData:
+def _prepare(
+    net: InstanceSmoothedClassifier, X: Any, y: NDArray[Any], metadata: Parameters, held_out: HeldOut | None
+) -> FitData:
     unknown = sorted(set(metadata) - set(METADATA))
     if unknown:
         raise TypeError(f"InstanceSmoothedClassifier.fit takes {', '.join(METADATA)}, but got {unknown}.")
     net.check_parameters()
     seed = draw_seed(net.random_state)
     with net.fit_session(seed):
-        return net.prepare_fit(X, y, seed=seed, **metadata)
+        return net.prepare_fit(X, y, seed=seed, held_out=held_out, **metadata)
 
 
 def _stack_size(

@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from tqdm.auto import tqdm
 
+from sk_ils._labels import distinct
+from sk_ils._net.fit_data import HeldOut
 from sk_ils._search.candidates import Group, fit_candidates, group_candidates
+from sk_ils._search.members import Members
 from sk_ils._search.pipelines import (
     Fold,
     Parameters,
@@ -61,6 +65,7 @@ def evaluate(
     scorers: Any,
     metadata: Parameters,
     score_params: Parameters,
+    members: Members | None = None,
 ) -> list[Result]:
     """Fit and score every candidate on every split.
 
@@ -81,6 +86,8 @@ def evaluate(
         As scikit-learn's searches have them.
     metadata, score_params : dict
         What fit and the scorers get besides X and y.
+    members : Members, default=None
+        Of an ensemble: each split's test part is the hold-out of its fits, which are kept here.
 
     Returns
     -------
@@ -97,16 +104,22 @@ def evaluate(
     with _progress_bar(len(splits) * sum(epochs), search.verbose) as bar:
         for number, (train, test) in enumerate(splits, start=1):
             bar.set_description(f"fold {number}/{len(splits)}")
-            fold = Fold(samples_of(X, train), y[train], check_method_params(X, metadata, train))
             parts = [
                 _ScoredPart(samples_of(X, index), y[index], check_method_params(X, score_params, index))
                 for index in ((test, train) if search.return_train_score else (test,))
             ]
+            held_out = None
+            if members is not None:
+                own = classifier_metadata(base, check_method_params(X, metadata, test))
+                held_out = HeldOut(parts[0].X, parts[0].y, own.get("sample_weight"), distinct(y))
+            fold = Fold(samples_of(X, train), y[train], check_method_params(X, metadata, train), held_out)
+            judge = _Judge(search, scorers, parts, test, members)
             for group, model, n_epochs in zip(groups, models, epochs, strict=True):
                 progress = Progress(_counter(bar), n_epochs)
-                fold_results = _evaluate_group(search, fold, group, model, parts, scorers, progress, warn)
-                for candidate_index, result in fold_results.items():
-                    results[candidate_index].append(result)
+                for index, result in _evaluate_group(judge, fold, group, model, progress, warn).items():
+                    results[index].append(result)
+            if members is not None:
+                members.end_split(test)
     return [result for of_candidate in results for result in of_candidate]
 
 
@@ -115,31 +128,30 @@ def _model(base: Any, group: Group, seed: int) -> Any:
 
 
 def _evaluate_group(
-    search: Search,
+    judge: "_Judge",
     fold: Fold,
     group: Group,
     model: Any,
-    parts: list[_ScoredPart],
-    scorers: Any,
     progress: Progress,
     warn: Callable[[str], None],
 ) -> dict[int, Result]:
     """Fit and score a group on one fold; return the results by candidate index."""
-    results: dict[int, Result] = {}
+    results = {index: judge.passed_over() for index in group.smoothing if not judge.wants(index)}
+    running = Group(group.shared, {i: params for i, params in group.smoothing.items() if judge.wants(i)})
     start = time.perf_counter()
     scoring_time = 0.0
     fit = _fit_whole if resamples(model) else _fit_shared
-    for index, fitted in fit(search, fold, group, clone(model), progress, warn):
+    for index, fitted in fit(judge.search, fold, running, clone(model), progress, warn):
         scoring = time.perf_counter()
         if isinstance(fitted, Exception):
-            results[index] = _failed(fitted, parts, scorers, search)
+            results[index] = judge.failed(index, fitted)
         else:
-            results[index] = _scored(fitted, parts, scorers, search)
+            results[index] = judge.scored(index, fitted)
         scoring_time += time.perf_counter() - scoring
     progress.advance(1)
     # The stack's time cannot be attributed to one candidate: share it out.
-    fit_time = (time.perf_counter() - start - scoring_time) / len(results)
-    return {index: {**result, "fit_time": fit_time} for index, result in results.items()}
+    fit_time = (time.perf_counter() - start - scoring_time) / max(len(running.smoothing), 1)
+    return {index: {"fit_time": fit_time, **result} for index, result in results.items()}
 
 
 def _fit_shared(
@@ -151,8 +163,10 @@ def _fit_shared(
     warn: Callable[[str], None],
 ) -> Iterator[tuple[int, Any]]:
     """Yield each candidate's index and fitted estimator, or its error; what can be is shared."""
+    if not group.smoothing:
+        return
     try:
-        steps, X = fold.prepare(model, group.shared)
+        steps, X, held_out = fold.prepare(model, group.shared)
     except Exception as error:
         yield from ((index, error) for index in group.smoothing)
         return
@@ -162,6 +176,7 @@ def _fit_shared(
         X,
         fold.y,
         classifier_metadata(model, fold.metadata),
+        held_out=held_out,
         max_parallel=search.max_parallel,
         progress=progress,
         on_refusal=warn,
@@ -197,39 +212,77 @@ def _fit_whole(
         yield index, fitted
 
 
-def _scored(estimator: Any, parts: list[_ScoredPart], scorers: Any, search: Search) -> Result:
-    errors: list[str] = []
+class _Judge:
+    """Scores what was fitted on one split, and keeps what may become a member of an ensemble."""
 
-    def score(part: _ScoredPart) -> Any:
-        return score_estimator(
-            estimator, part.X, part.y, scorers, part.params, search.error_score, errors.append
-        )
+    def __init__(
+        self,
+        search: Search,
+        scorers: Any,
+        parts: list[_ScoredPart],
+        test: NDArray[np.intp],
+        members: Members | None,
+    ) -> None:
+        self.search = search
+        self.scorers = scorers
+        self.parts = parts
+        self.test = test
+        self.members = members
 
-    start = time.perf_counter()
-    scores = [score(parts[0])]
-    seconds = time.perf_counter() - start
-    scores += [score(part) for part in parts[1:]]
-    return {**_record(None, parts, scores, seconds), "score_error": errors[0] if errors else None}
+    def wants(self, index: int) -> bool:
+        """Return whether a candidate can still win."""
+        return self.members is None or bool(self.members.is_running[index])
 
+    def passed_over(self) -> Result:
+        """Return the result of a candidate that is not fitted any more."""
+        return {"fit_time": 0.0, **self._record(self._without_fit(np.nan))}
 
-def _failed(error: Exception, parts: list[_ScoredPart], scorers: Any, search: Search) -> Result:
-    if search.error_score == "raise":
-        raise error
-    names = getattr(scorers, "_scorers", None)
-    score = search.error_score if names is None else dict.fromkeys(names, search.error_score)
-    text = "".join(traceback.format_exception(error))
-    return _record(text, parts, [score for _ in parts], 0.0)
+    def scored(self, index: int, estimator: Any) -> Result:
+        """Return the result of a fitted candidate; keep it if it may be a member."""
+        errors: list[str] = []
 
+        def score(part: _ScoredPart) -> Any:
+            return score_estimator(
+                estimator, part.X, part.y, self.scorers, part.params, self.search.error_score, errors.append
+            )
 
-def _record(fit_error: str | None, parts: list[_ScoredPart], scores: list[Any], seconds: float) -> Result:
-    names = ("test_scores", "train_scores")
-    return {
-        "fit_error": fit_error,
-        "score_error": None,
-        "score_time": seconds,
-        "n_test_samples": len(parts[0].y),
-        **dict(zip(names, scores, strict=False)),
-    }
+        start = time.perf_counter()
+        scores = [score(self.parts[0])]
+        seconds = time.perf_counter() - start
+        scores += [score(part) for part in self.parts[1:]]
+        if self.members is not None:
+            self.members.add(index, estimator, self.parts[0].X, self.parts[0].y, self.test)
+        return self._record(scores, seconds=seconds, score_error=errors[0] if errors else None)
+
+    def failed(self, index: int, error: Exception) -> Result:
+        """Return the result of a candidate whose training failed; it is no member."""
+        if self.search.error_score == "raise":
+            raise error
+        if self.members is not None:
+            self.members.drop(index)
+        text = "".join(traceback.format_exception(error))
+        return self._record(self._without_fit(self.search.error_score), fit_error=text)
+
+    def _without_fit(self, score: float) -> list[Any]:
+        names = getattr(self.scorers, "_scorers", None)
+        return [score if names is None else dict.fromkeys(names, score) for _ in self.parts]
+
+    def _record(
+        self,
+        scores: list[Any],
+        *,
+        seconds: float = 0.0,
+        fit_error: str | None = None,
+        score_error: str | None = None,
+    ) -> Result:
+        names = ("test_scores", "train_scores")
+        return {
+            "fit_error": fit_error,
+            "score_error": score_error,
+            "score_time": seconds,
+            "n_test_samples": len(self.parts[0].y),
+            **dict(zip(names, scores, strict=False)),
+        }
 
 
 def _warner() -> Callable[[str], None]:

@@ -1,6 +1,7 @@
 """The searched estimator, a classifier or a Pipeline: its parts and metadata."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -8,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object, process_routing
 from torch.utils.data import Subset
 
+from sk_ils._net.fit_data import HeldOut
 from sk_ils._net.inputs import is_dataset
 from sk_ils._sklearn_compat import routing_enabled, safe_indexing
 from sk_ils.classifiers import InstanceSmoothedClassifier
@@ -47,6 +49,15 @@ def resamples(estimator: Any) -> bool:
     return any(hasattr(step, "fit_resample") for _, step in steps)
 
 
+def check_holds_out(estimator: Any) -> None:
+    """Raise ValueError unless the classifier's fits can be given a hold-out of their own."""
+    if resamples(estimator):
+        raise ValueError(
+            "ensemble=True holds each split's test part out as it is, which a Pipeline whose steps resample "
+            "the rows does not let it: pass ensemble=False, or sample_weight in place of the sampler."
+        )
+
+
 def samples_of(X: Any, index: NDArray[Any]) -> Any:
     """Return some samples of X, also of a torch Dataset."""
     return Subset(X, index.tolist()) if is_dataset(X) else safe_indexing(X, index)
@@ -66,27 +77,40 @@ def _value_key(value: Any) -> Any:
 
 
 class Fold:
-    """The training part of a split, and what the steps before the classifier make of it."""
+    """The training part of a split, and what the steps before the classifier make of it.
 
-    def __init__(self, X: Any, y: NDArray[Any], metadata: Parameters) -> None:
+    Parameters
+    ----------
+    X, y, metadata
+        As passed to fit.
+    held_out : HeldOut or None
+        The hold-out of its fits, if it is not a part of X.
+    """
+
+    def __init__(
+        self, X: Any, y: NDArray[Any], metadata: Parameters, held_out: HeldOut | None = None
+    ) -> None:
         self.X = X
         self.y = y
         self.metadata = metadata
-        self.prepared: dict[Any, tuple[Pipeline | None, Any]] = {}
+        self.held_out = held_out
+        self.prepared: dict[Any, tuple[Pipeline | None, Any, HeldOut | None]] = {}
 
-    def prepare(self, estimator: Any, shared: Parameters) -> tuple[Pipeline | None, Any]:
-        """Return the fitted steps before the classifier, or None, and X after them.
+    def prepare(self, estimator: Any, shared: Parameters) -> tuple[Pipeline | None, Any, HeldOut | None]:
+        """Return the fitted steps before the classifier, or None, and both parts after them.
 
         What has the same parameters of these steps shares them.
         """
         if not isinstance(estimator, Pipeline) or len(estimator.steps) == 1:
-            return None, self.X
+            return None, self.X, self.held_out
         prefix = prefix_of(estimator)
         key = parameters_key({name: value for name, value in shared.items() if not name.startswith(prefix)})
         if key not in self.prepared:
             steps = estimator[:-1]
             params = _params_before_classifier(estimator, self.metadata)
-            self.prepared[key] = steps, steps.fit_transform(self.X, self.y, **params)
+            X = steps.fit_transform(self.X, self.y, **params)
+            held_out = self.held_out and replace(self.held_out, X=steps.transform(self.held_out.X))
+            self.prepared[key] = steps, X, held_out
         return self.prepared[key]
 
 

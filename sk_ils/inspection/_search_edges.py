@@ -32,7 +32,8 @@ class GridEdge:
     side : {"smallest", "largest"}
         Which of them is the best.
     gains : ndarray of shape (n_splits,)
-        By how much the best value scores better than the one next to it.
+        By how much the best value scores better than the one next to it; of the splits that both
+        were fitted on.
     """
 
     name: str
@@ -91,14 +92,17 @@ def _edge(results: SearchResults, best: int, name: str) -> GridEdge | None:
         return None
     smallest = cell_key(value) == cell_key(values[0])
     neighbour = line[cell_key(values[1 if smallest else -2])]
-    if not results.mean_scores[best] > results.mean_scores[neighbour]:
+    gains = results.split_scores[best] - results.split_scores[neighbour]
+    # An ensemble's search may have dropped the neighbour after some splits.
+    gains = gains[np.isfinite(gains)]
+    if not len(gains) or gains.mean() <= 0:
         return None
     return GridEdge(
         name=name,
         value=value,
         values=[item.item() if isinstance(item, np.generic) else item for item in values],
         side="smallest" if smallest else "largest",
-        gains=results.split_scores[best] - results.split_scores[neighbour],
+        gains=gains,
     )
 
 
