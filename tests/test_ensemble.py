@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import FitFailedWarning
 from sklearn.frozen import FrozenEstimator
@@ -22,7 +22,7 @@ from sklearn.model_selection import (
     StratifiedKFold,
     TimeSeriesSplit,
 )
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import check_is_fitted
@@ -229,15 +229,18 @@ def test_other_scores_are_no_race(rows, student):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
+@pytest.mark.filterwarnings(
+    "ignore:One or more of the test scores", "ignore::sklearn.exceptions.FitFailedWarning"
+)
 def test_a_candidate_that_fails_on_a_split_is_no_member(rows, student):
     grid = [{"smoothing": ["none"]}, {"smoothing": ["uniform"], "smoothing__epsilon": [2.0]}]
-    with pytest.warns(FitFailedWarning, match="epsilon"), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="One or more of the test scores are non-finite")
-        search = ensemble(student(), grid).fit(*rows)
+    search = ensemble(student(), grid)
+    with pytest.warns(FitFailedWarning, match="epsilon"):
+        search.fit(*rows)
     assert search.best_params_ == {"smoothing": "none"}
-    with warnings.catch_warnings(), pytest.raises(ValueError, match="not fitted on every split"):
-        warnings.simplefilter("ignore")
-        ensemble(student(), grid, refit=lambda results: 1).fit(*rows)
+    search.set_params(refit=lambda results: 1)
+    with pytest.raises(ValueError, match="not fitted on every split"):
+        search.fit(*rows)
 
 
 # --- contract -----------------------------------------------------------------------------------------
@@ -261,6 +264,15 @@ def test_splits_that_hold_rows_out_unequally_are_refused_and_change_nothing(rows
     with pytest.raises(ValueError, match=message):
         search.set_params(cv=cv).fit(X, y)
     assert (search.predict_proba(X) == before).all()
+
+
+def test_a_pipeline_that_resamples_rows_is_refused(rows, student):
+    class Sampler(BaseEstimator):
+        def fit_resample(self, X, y):
+            return X, y
+
+    with pytest.raises(ValueError, match="ensemble=True holds each split's test part out as it is"):
+        ensemble(Pipeline([("sample", Sampler()), ("net", student())]), {}).fit(*rows)
 
 
 def test_a_class_that_a_training_part_lacks_is_warned_of_once(rows, student):
@@ -306,7 +318,7 @@ def test_calibrators_displays_and_reports_take_it(rows, student, headless):
 
 @pytest.mark.parametrize("kind", ["search", "ensemble"])
 def test_it_is_an_estimator_for_scikit_learn(student, kind):
-    member = student(max_epochs=1)
+    member = student(max_epochs=5)
     models = {
         "search": SmoothingSearchCV(member, {}, cv=2, ensemble=True, error_score="raise"),
         "ensemble": CrossFittedClassifier(member, cv=2),

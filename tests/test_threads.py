@@ -11,6 +11,7 @@ from joblib import parallel_config
 from sklearn.model_selection import GridSearchCV
 from torch import nn
 
+from sk_ils import SmoothingSearchCV
 from sk_ils._net.seeding import others_may_fit, seeded
 
 
@@ -144,3 +145,93 @@ def test_a_process_that_is_forked_in_the_middle_of_another_threads_fit_can_fit()
     done.set()
     thread.join()
     assert code == 0
+
+
+# --- torch's own threads --------------------------------------------------------------------------
+
+
+class Noting(nn.Module):
+    """Notes in each call whether it trains, and how many threads torch has."""
+
+    calls: list = []  # noqa: RUF012
+
+    def __init__(self, n_features_in, n_classes, width=8):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(n_features_in, width), nn.Linear(width, n_classes))
+
+    def forward(self, X):
+        self.calls.append((self.training, torch.get_num_threads()))
+        return self.layers(X)
+
+
+@pytest.fixture
+def three_threads():
+    """Let the user allow three threads, whatever the machine has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    Noting.calls.clear()
+    yield
+    assert torch.get_num_threads() == 3, "the user's setting was not left as it was"
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("width", "training", "prediction"), [(8, 1, 1), (40_000, 3, 1), (400_000, 3, 3)])
+def test_a_step_gets_the_threads_that_its_work_is_worth(
+    table, student, three_threads, width, training, prediction
+):
+    X, y = table
+    net = student(module=Noting, module__width=width, smoothing="none", max_epochs=1, batch_size=-1)
+    net.set_params(iterator_valid__batch_size=32).fit(X, y).predict_proba(X)
+    assert set(Noting.calls) == {(True, training), (False, prediction)}
+
+
+def test_a_stack_gets_the_threads_of_all_its_networks(table, student, three_threads):
+    X, y = table
+    net = student(module=Noting, module__width=4_000, smoothing="none", max_epochs=1, batch_size=-1)
+    net.fit(X, y)
+    assert (True, 1) in Noting.calls
+    Noting.calls.clear()
+    grid = {"smoothing": ["uniform"], "smoothing__epsilon": [0.01 * k for k in range(1, 13)]}
+    SmoothingSearchCV(net, grid, cv=2, refit=lambda results: 0, error_score="raise").fit(X, y)
+    assert (True, 3) in Noting.calls
+
+
+def test_a_user_who_allows_one_thread_gets_no_more(table, student):
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        Noting.calls.clear()
+        student(module=Noting, module__width=60_000, smoothing="none", max_epochs=1).fit(*table)
+    finally:
+        torch.set_num_threads(before)
+    assert {threads for _, threads in Noting.calls} == {1}
+
+
+def test_a_fit_limits_no_other_thread(table, student, three_threads):
+    elsewhere = []
+
+    class Asking(Noting):
+        def forward(self, X):
+            other = threading.Thread(target=lambda: elsewhere.append(torch.get_num_threads()))
+            other.start()
+            other.join()
+            return super().forward(X)
+
+    student(module=Asking, smoothing="none", max_epochs=1).fit(*table)
+    assert (True, 1) in Noting.calls
+    assert set(elsewhere) == {3}
+
+
+def test_a_convolution_counts_for_each_pixel(student, three_threads):
+    class Convolving(Noting):
+        def __init__(self, n_features_in, n_classes):
+            nn.Module.__init__(self)
+            convolution = nn.Conv2d(n_features_in, 16, 3, padding="same")
+            self.layers = nn.Sequential(convolution, nn.Flatten(), nn.Linear(16 * 32 * 32, n_classes))
+
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 8, 32, 32)).astype(np.float32), np.arange(60) % 3
+    student(module=Convolving, smoothing="none", max_epochs=2).fit(X, y)
+    # Before the first step is counted the weights alone, each used once, are worth one thread.
+    assert Noting.calls[0] == (True, 1)
+    assert Noting.calls[-2] == (False, 3) or (True, 3) in Noting.calls

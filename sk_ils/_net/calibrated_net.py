@@ -339,10 +339,12 @@ class CalibratedNet(PredictingNet):
         best = BestEpoch(self._torch_parts(), enabled=y is not None)
         for _ in range(self.max_epochs if epochs is None else epochs):
             self.notify("on_epoch_begin", **on_epoch)
-            self.run_single_epoch(batches, training=True, prefix="train", step_fn=self.train_step)
-            loss = self.run_single_epoch(
-                valid_batches, training=False, prefix="valid", step_fn=self.validation_step
-            )
+            with self.step_threads(len(X), training=True):
+                self.run_single_epoch(batches, training=True, prefix="train", step_fn=self.train_step)
+            with self.step_threads(0 if y is None else len(y), training=False):
+                loss = self.run_single_epoch(
+                    valid_batches, training=False, prefix="valid", step_fn=self.validation_step
+                )
             best.update(loss)
             if self._stopped_by_callback(on_epoch) or best.age_exceeds(self.patience):
                 break

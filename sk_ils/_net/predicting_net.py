@@ -4,6 +4,7 @@ import copy
 import inspect
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader
 from sk_ils._net.inputs import check_dataset, check_features, is_dataset, labels_of
 from sk_ils._net.module_errors import explain_module_error, explained_building
 from sk_ils._net.stateful_net import StatefulNet
+from sk_ils._net.threads import counted_work, threads_for, weight_flops
 from sk_ils._net.training import DTYPES, check_finite, check_logits, check_rows
 from sk_ils.batches import BatchLoader, DatasetLoader, SampleSet, check_keeps_rows
 from sk_ils.modules import MLP
@@ -165,6 +167,40 @@ class PredictingNet(StatefulNet):
         """Return whether a loader slices tensors, and needs no DataLoader for its parameters."""
         return getattr(self, name) is BatchLoader and self.get_params_for(name).keys() <= _SLICING
 
+    @contextmanager
+    def step_threads(
+        self, n_samples: int, *, training: bool, n_networks: int = 1, module: nn.Module | None = None
+    ) -> Iterator[None]:
+        """Give torch as many threads as a step is worth, at most those that the user allows.
+
+        Parameters
+        ----------
+        n_samples : int
+            Of which the steps of the block take batches.
+        training : bool
+            Whether a step has a backward pass, too.
+        n_networks : int, default=1
+            How many networks a step trains at once.
+        module : torch module, default=None
+            What is called in the block, if it is not `module_`.
+
+        Yields
+        ------
+        None
+            The block runs inside. The first one that trains counts the module's operations; before
+            that each weight counts as used once for a sample.
+        """
+        name = "iterator_train" if training else "iterator_valid"
+        size = self.get_params_for(name).get("batch_size", self.batch_size)
+        size = n_samples if size == -1 else min(size, n_samples)
+        flops = self._flops or weight_flops(self.module_)
+        with threads_for(flops * size * n_networks * (3 if training else 1), self._device()):
+            if training and self._flops is None and not self.compile:
+                with counted_work(module or self.module_, partial(setattr, self, "_flops")):
+                    yield
+            else:
+                yield
+
     # --- the module's output ----------------------------------------------------------------------
 
     def _set_training(self, training: bool = True) -> None:
@@ -271,7 +307,9 @@ class PredictingNet(StatefulNet):
 
     def _logits(self, X: Any) -> NDArray[np.floating]:
         """Return raw logits (n_samples, n_classes), in the module's float type."""
-        outputs = [self._check_logits(output) for output in self.forward_iter(X)]
+        samples = self.get_dataset(X)
+        with self.step_threads(len(samples), training=False):
+            outputs = [self._check_logits(output) for output in self.forward_iter(samples)]
         logits = torch.cat(outputs).detach().cpu().numpy()
         check_finite(logits, self.get_dataset(X).X)
         return logits

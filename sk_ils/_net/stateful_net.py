@@ -26,6 +26,8 @@ class StatefulNet(SklearnNet):
 
     # Of one sample, without the sample axis; None if a Dataset does not tell.
     _sample_shape: tuple[int, ...] | None = None
+    # Of a forward pass, for one sample; None before the first one.
+    _flops: float | None = None
     # Exists while a network is trained.
     _training_state: TrainingState | None = None
     temperature_: float
@@ -125,7 +127,7 @@ class StatefulNet(SklearnNet):
         """Drop everything that a fit has learned."""
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             self.__dict__.pop(name)
-        for name in ("_modules", "_criteria", "_optimizers", "_sample_shape"):
+        for name in ("_modules", "_criteria", "_optimizers", "_sample_shape", "_flops"):
             self.__dict__.pop(name, None)
 
     def check_training_readiness(self) -> None:

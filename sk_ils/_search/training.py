@@ -160,11 +160,15 @@ def _run(
     """Train until every candidate has stopped."""
     net = stack.net
     nets = [candidate.net for candidate in candidates if candidate.net is not None]
-    valid_batches = None if valid is None else net.get_iterator(valid, training=False)
     batches = net.get_iterator(samples, training=True)
     for _ in range(net.max_epochs):
-        train_loss = stack.train_epoch(batches, nets)
-        valid_loss = None if valid_batches is None else stack.valid_epoch(valid_batches)
+        n, skeleton = len(stack.members), stack.skeleton
+        with net.step_threads(len(samples), training=True, n_networks=n, module=skeleton):
+            train_loss = stack.train_epoch(batches, nets)
+        valid_loss = None
+        if valid is not None:
+            with net.step_threads(len(valid), training=False, n_networks=n):
+                valid_loss = stack.valid_epoch(net.get_iterator(valid, training=False))
         stopping.add(train_loss, valid_loss)
         progress.advance(1 / net.max_epochs)
         if stopping.n_running() == 0:
