@@ -609,8 +609,12 @@ class CrossFittedClassifier(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X, y, **params
-            As :meth:`SmoothingSearchCV.fit` takes them.
+        X : array-like, DataFrame, Tensor or Dataset with n_samples items
+            As the estimator's fit takes it.
+        y : array-like of shape (n_samples,), default=None
+            Labels of any kind; None for a Dataset that has them.
+        **params : dict
+            Metadata with one value a row, as :meth:`SmoothingSearchCV.fit` takes it.
 
         Returns
         -------
