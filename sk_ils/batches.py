@@ -266,6 +266,9 @@ class DatasetLoader:
         self.dataset = dataset
         self.in_order = in_order
         self.dtype = dtype
+        for name in ("sampler", "batch_sampler"):
+            if not isinstance(kwargs.get(name, ()), Iterable | None):
+                raise TypeError(f"{name} must be an iterable of row numbers; got {kwargs[name]!r}.")
         if shuffle and not {"sampler", "batch_sampler"} & set(kwargs):
             kwargs["sampler"] = _Order(len(dataset), generator)
         if generator is not None:

@@ -468,7 +468,11 @@ class InstanceSmoothedClassifier(CalibratedNet):
             raise ValueError("teacher is None: pass teacher=TeacherClassifier(), say, to set its parameters.")
         rule = params.get("smoothing", self.smoothing)
         if isinstance(rule, str) and any(name.startswith("smoothing__") for name in params):
-            params["smoothing"] = resolve_rule(rule)
+            params["smoothing"] = rule = resolve_rule(rule)
+        for part, owner in (("smoothing", rule), ("teacher", params.get("teacher", self.teacher))):
+            nested = [name for name in params if name.startswith(f"{part}__")]
+            if nested and not hasattr(owner, "set_params"):
+                raise ValueError(f"{nested[0]} cannot be set: {part}={owner!r} has no set_params.")
         return super().set_params(**params)
 
     def _is_special(self, name: str) -> bool:
@@ -807,6 +811,8 @@ class InstanceSmoothedClassifier(CalibratedNet):
 def _checked_targets(targets: Any, shape: tuple[int, ...], rule: Any) -> NDArray[np.floating]:
     """Return a rule's targets, which a user may have written, if they are probabilities."""
     array = np.asarray(targets)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{rule!r} gave targets of type {array.dtype}, expected numbers.")
     if array.shape != shape:
         raise ValueError(f"{rule!r} gave targets of shape {array.shape}, expected {shape}.")
     if not (array.min() >= 0 and abs(array.sum(axis=1) - 1).max() < 1e-3):

@@ -11,6 +11,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import ParameterGrid, check_cv
@@ -21,10 +22,12 @@ from sk_ils._labels import distinct
 from sk_ils._net.advice import each_once
 from sk_ils._net.inputs import check_labels, is_dataset, labels_of
 from sk_ils._net.seeding import draw_seed
+from sk_ils._probabilities import as_numpy
 from sk_ils._search.evaluation import evaluate
 from sk_ils._search.members import Members, check_partition
 from sk_ils._search.pipelines import (
     check_holds_out,
+    check_metadata_names,
     classifier_of,
     pipeline_metadata,
     prefix_of,
@@ -335,6 +338,7 @@ class SmoothingSearchCV(BaseSearchCV):
         params = check_method_params(X, params)
         routed = self._get_routed_params_for_fit(params)
         metadata = dict(routed.estimator.fit)
+        check_metadata_names(base, metadata)
         if not routing_enabled() and params.get("groups") is not None:
             metadata["groups"] = params["groups"]
         candidates = self._candidates(base)
@@ -437,10 +441,14 @@ class SmoothingSearchCV(BaseSearchCV):
         """Return the (train, test) indices of the splits after checking that they are such."""
         expected = f"cv must give pairs (train, test) of indices of the {len(y)} rows"
         try:
-            splits = list(check_cv(self.cv, y, classifier=True).split(X, y, **params))
-            sizes = [(len(y[train]), len(y[test])) for train, test in splits]
-        except (TypeError, IndexError) as error:
+            given = list(check_cv(self.cv, y, classifier=True).split(X, y, **params))
+            rows = np.arange(len(y))
+            splits = [(rows[train], rows[test]) for train, test in given]  # masks become indices
+        except (TypeError, IndexError, ValueError) as error:
+            if isinstance(error, ValueError) and "to unpack" not in str(error):
+                raise  # the splitter's own
             raise ValueError(f"{expected}; got {self.cv!r}: {error}.") from error
+        sizes = [(len(train), len(test)) for train, test in splits]
         if not splits or not np.all(sizes):
             raise ValueError(
                 f"{expected}, at least one, with rows in both; it gives (train, test) of {sizes} rows."
@@ -753,5 +761,9 @@ def _first_error(out: list[dict[str, Any]]) -> str:
 def _with_labels(X: Any, y: Any) -> tuple[Any, NDArray[Any]]:
     if is_dataset(X):
         return X, check_labels(labels_of(X, y), len(X))
+    if X is None:
+        raise ValueError("SmoothingSearchCV requires X, an array-like, a DataFrame, a Tensor or a Dataset.")
+    if isinstance(X, torch.Tensor) and (X.is_nested or X.layout != torch.strided):
+        X = as_numpy(X)  # such tensors have no rows to index
     X, y = indexable(X, y)
-    return X, check_labels(y, len(X) if hasattr(X, "__len__") else X.shape[0])
+    return X, check_labels(y, X.shape[0] if hasattr(X, "shape") else len(X))

@@ -395,7 +395,7 @@ class SmoothingRule(BaseEstimator):  # type: ignore[misc, unused-ignore]  # scik
             Smoothing factors epsilon_i in [0, 1], of the same shape.
         """
         self.check_parameters()
-        proba = np.asarray(true_class_proba)
+        proba = as_numbers(true_class_proba, "true_class_proba")
         proba = proba if np.issubdtype(proba.dtype, np.floating) else proba.astype(np.float64)
         if not ((proba >= 0) & (proba <= 1)).all():
             raise ValueError("true_class_proba must hold probabilities in [0, 1].")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 TESTS = Path(__file__).resolve().parent
 
@@ -71,3 +72,15 @@ def test_a_moved_generator_is_bad(fuzz):
 
 def test_a_fault_of_the_suite_is_no_fault_of_the_package(fuzz):
     assert outcome(fuzz, lambda case: case.pick("x", ["undefined"])) == "broken"
+
+
+def test_calls_end_in_a_valid_result_or_in_an_error_that_helps(fuzz, tmp_path, monkeypatch):
+    import fuzz as suite
+
+    monkeypatch.chdir(tmp_path)  # a Checkpoint may write here
+    areas, accepted = list(suite.AREAS), suite.accepted_errors()
+    with torch.random.fork_rng():  # modules that are drawn as instances take their weights from it
+        verdicts = [suite.run_seed(seed, areas) for seed in range(20_000, 20_120)]
+    verdicts = [suite.with_accepted(verdict, accepted) for verdict in verdicts]
+    assert [verdict for verdict in verdicts if verdict.outcome not in ("right", "clear", "accepted")] == []
+    assert sum(verdict.outcome == "right" for verdict in verdicts) > 30

@@ -63,6 +63,8 @@ def check_features(estimator: Any, X: Any, dtype: str | None, *, reset: bool) ->
             ) from error
         _explain_unreadable(X, error)
         raise
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"X must hold numbers, got the type {array.dtype}.")
     return to_tensor(array.astype(np.uint8) if array.dtype == np.bool_ else array)
 
 
@@ -148,7 +150,7 @@ def check_dataset(dataset: Any) -> tuple[int, ...] | None:
     """Return the shape of a Dataset's inputs, None if its first item has none."""
     try:
         n = len(dataset)
-    except TypeError:
+    except (TypeError, ValueError):
         n = None
     if not n:
         raise ValueError(
@@ -187,7 +189,7 @@ def dataset_labels(dataset: Any) -> NDArray[Any]:
     """
     n = len(dataset)
     targets = getattr(dataset, "targets", None)
-    if targets is None or getattr(dataset, "target_transform", None) is not None:
+    if targets is None or not hasattr(targets, "__len__") or _relabels(dataset):
         return _label_array([dataset[index][1] for index in range(n)])
     labels = np.asarray(as_numpy(targets)) if hasattr(targets, "__array__") else _label_array(targets)
     if len(labels) != n:
@@ -253,6 +255,10 @@ def labels_of(X: Any, y: Any) -> Any:
         return y
     check_dataset(X)
     return dataset_labels(X)
+
+
+def _relabels(dataset: Any) -> bool:
+    return getattr(dataset, "target_transform", None) is not None
 
 
 def _plain(label: Any) -> Any:

@@ -79,7 +79,15 @@ class PredictingNet(StatefulNet):
         return self
 
     def _initialize_module(self, reason: str | None = None) -> Self:
-        super()._initialize_module(reason)
+        try:
+            super()._initialize_module(reason)
+        except NotImplementedError as error:
+            if not (isinstance(self.module, nn.Module) and any(p.is_meta for p in self.module.parameters())):
+                raise
+            raise ValueError(
+                "The module is on the device 'meta', where weights have no values: pass it after "
+                "module.to_empty(device='cpu') and an initialisation, or pass its class."
+            ) from error
         return self._cast_parts()
 
     def _initialize_criterion(self, reason: str | None = None) -> Self:
@@ -114,7 +122,10 @@ class PredictingNet(StatefulNet):
             # dimension.
             known["n_features_in"] = math.prod(shape) if module is MLP else shape[0]
             known["in_features"] = known["n_features_in"]
-        wanted = inspect.signature(module).parameters
+        try:
+            wanted = inspect.signature(module).parameters
+        except ValueError as error:  # a built-in type, such as dict
+            raise TypeError(f"module must be a torch Module, or what builds one; got {module!r}.") from error
         return {name: size for name, size in known.items() if name in wanted}
 
     # --- batches ----------------------------------------------------------------------------------
@@ -310,6 +321,8 @@ class PredictingNet(StatefulNet):
         samples = self.get_dataset(X)
         with self.step_threads(len(samples), training=False):
             outputs = [self._check_logits(output) for output in self.forward_iter(samples)]
+        if not outputs:
+            raise ValueError("X holds no rows: there is nothing to predict.")
         logits = torch.cat(outputs).detach().cpu().numpy()
         check_finite(logits, self.get_dataset(X).X)
         return logits

@@ -109,6 +109,12 @@ def called_split(
             f"part; got {type(train).__name__}."
         )
     valid_index = _index_in(valid, dataset) if valid is not None else None
+    for part in (index, valid_index):
+        if part is not None and len(part) and not (-len(y) <= part.min() and part.max() < len(y)):
+            raise ValueError(
+                f"train_split returned a Subset with the rows {part.min()} to {part.max()}; there are "
+                f"{len(y)}."
+            )
     return Split(index, valid if valid_index is None else valid_index)
 
 

@@ -132,7 +132,8 @@ class StatefulNet(SklearnNet):
 
     def check_training_readiness(self) -> None:
         """Raise after `trim_for_prediction`, also in a clone, which lacks parameters then."""
-        if getattr(self, "_trimmed_for_prediction", False) or self.iterator_train is None:
+        lacking = self.iterator_train is None and self.optimizer is None
+        if getattr(self, "_trimmed_for_prediction", False) or lacking:
             raise SkorchTrainingImpossibleError(
                 "The net's attributes were trimmed for prediction, thus it cannot be used for training "
                 f"anymore. Fit a new {type(self).__name__}, or trim a copy.deepcopy."

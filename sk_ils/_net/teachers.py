@@ -33,7 +33,7 @@ from torch.utils.data import Dataset
 
 from sk_ils._net.calibrated_net import CalibratedNet
 from sk_ils._net.fit_data import FitData, InputSchema, Part
-from sk_ils._net.inputs import check_probabilities
+from sk_ils._net.inputs import check_probabilities, is_dataset
 from sk_ils._net.seeding import others_may_fit
 from sk_ils._net.sklearn_net import named_parameters
 from sk_ils._net.split import fold_indices
@@ -255,6 +255,10 @@ class ClassifierTeacher(Teacher):
 
     def predict_logits(self, X: Any, classes: NDArray[Any]) -> NDArray[np.floating]:
         """Return log-probabilities; a class that the classifier never saw gets the floor."""
+        if is_dataset(X):
+            raise TypeError(
+                f"The teacher {type(self.estimator).__name__} takes tables, not Datasets: pass it an array."
+            )
         columns = _columns(self.estimator, classes)
         known = check_probabilities(
             self.estimator.predict_proba(X),

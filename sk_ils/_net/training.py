@@ -202,11 +202,11 @@ def check_logits(output: Any, n_classes: int, n_rows: int | None = None) -> Tens
     Tensor
     """
     logits = output[0] if isinstance(output, tuple) and output else output
-    if not isinstance(logits, Tensor) or not logits.is_floating_point():
-        found = str(logits.dtype) if isinstance(logits, Tensor) else type(logits).__name__
+    if not (isinstance(logits, Tensor) and logits.layout == torch.strided and logits.is_floating_point()):
+        found = f"{logits.dtype} {logits.layout}" if isinstance(logits, Tensor) else type(logits).__name__
         raise ValueError(
-            "The module must return a float Tensor of raw logits, or a tuple with it in the first place; it "
-            f"returned {found}. Return the logits alone from its forward."
+            "The module must return a dense float Tensor of raw logits, or a tuple with it in the first "
+            f"place; it returned {found}. Return the logits alone from its forward."
         )
     if logits.ndim != 2 or logits.shape[1] != n_classes:
         raise ValueError(

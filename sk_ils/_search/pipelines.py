@@ -114,6 +114,19 @@ class Fold:
         return self.prepared[key]
 
 
+def check_metadata_names(estimator: Any, metadata: Parameters) -> None:
+    """Raise ValueError for the name of a step that a Pipeline lacks, in a search's metadata."""
+    if not isinstance(estimator, Pipeline) or routing_enabled():
+        return
+    for name in metadata:
+        step, delimiter, _ = name.partition("__")
+        if name not in METADATA and not (delimiter and step in estimator.named_steps):
+            raise ValueError(
+                f"fit got {name!r}: beside {', '.join(METADATA)} it takes step__parameter, with the steps "
+                f"{', '.join(estimator.named_steps)}."
+            )
+
+
 def classifier_metadata(estimator: Any, metadata: Parameters) -> Parameters:
     """Return what the classifier's fit gets of a search's metadata."""
     if not isinstance(estimator, Pipeline):

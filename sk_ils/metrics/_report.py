@@ -31,7 +31,7 @@ __all__ = ["CalibrationReport", "Estimate", "calibration_report"]
 _CONSTRAINTS: dict[str, list[Any]] = {
     "n_bins": [N_BINS],
     "strategy": [StrOptions({"uniform", "quantile"})],
-    "n_resamples": [Interval(Integral, 2, None, closed="left")],
+    "n_resamples": [Interval(Integral, 2, 1_000_000, closed="both")],
     "confidence_level": [Interval(Real, 0, 1, closed="neither")],
     "random_state": ["random_state"],
 }
@@ -229,7 +229,7 @@ def calibration_report(
         Non-negative weights; their scale does not matter. A sample counts as one observation
         whatever its weight: it is resampled together with its weight.
     n_resamples : int, default=1000
-        Number of bootstrap resamples, and of draws for the null level.
+        Number of bootstrap resamples, and of draws for the null level, 2 to 1,000,000.
     confidence_level : float, default=0.95
         Level of the intervals (two-sided) and of the null level (one-sided), in (0, 1).
     random_state : int, RandomState instance or None, default=None
