@@ -247,6 +247,7 @@ def test_representations_show_every_number_and_the_caveat():
         ({"y_proba": [0.1, 1.9]}, "between 0 and 1"),
         ({"confidence_level": 1.0}, "confidence_level"),
         ({"n_resamples": 1}, "n_resamples"),
+        ({"n_resamples": 10**10}, "n_resamples"),
         ({"strategy": "equal"}, "strategy"),
         ({"n_bins": 0}, "n_bins"),
         ({"n_bins": 10**9}, "n_bins"),

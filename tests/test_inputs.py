@@ -13,7 +13,7 @@ from sklearn.model_selection import cross_val_score
 from skorch.callbacks import Checkpoint, EarlyStopping
 from skorch.helper import SliceDataset, SliceDict, predefined_split
 from torch import nn
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import Dataset, Subset, TensorDataset
 
 from sk_ils import InstanceSmoothedClassifier, SmoothingSearchCV, TeacherClassifier
 from sk_ils._net.inputs import dataset_labels
@@ -586,6 +586,8 @@ def test_prediction_needs_a_fit_and_the_same_features(student, table):
         clf.predict(pd.DataFrame(X, columns=list("abcdeg")))
     with pytest.raises(ValueError, match="expecting 6 features"):
         student().fit(X, y).predict(X[:, :5])
+    with pytest.raises(ValueError, match="X holds no rows"):
+        student(max_epochs=1).fit(X, y).predict(Pairs(X[:0], y[:0]))
 
 
 @pytest.mark.parametrize("kind", ["teacher", "student"])
@@ -689,6 +691,35 @@ def test_columns_of_one_name_are_refused_by_it(teacher, table):
             teacher().fit(pd.DataFrame(values, columns=list("abacde")), y)
     with pytest.raises(ValueError, match="y_proba has several columns of the name 'a'"):
         expected_calibration_error([0, 1], pd.DataFrame([[0.5, 0.5], [0.1, 0.9]], columns=["a", "a"]))
+
+
+class SparseLogits(nn.Linear):
+    def __init__(self, n_features_in, n_classes):
+        super().__init__(n_features_in, n_classes)
+
+    def forward(self, X):
+        return super().forward(X).to_sparse()
+
+
+def beyond(data, y):
+    return Subset(data, range(30)), Subset(data, range(30, 999))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"iterator_train__sampler": 3}, "sampler must be an iterable of row numbers; got 3"),
+        ({"iterator_train": None}, "'iterator_train' parameter of TeacherClassifier must be a callable"),
+        ({"module": nn.Linear(6, 3, device="meta")}, "The module is on the device 'meta'"),
+        ({"module": dict}, "module must be a torch Module, or what builds one"),
+        ({"module": SparseLogits}, r"dense float Tensor .* it returned torch\.float32 torch\.sparse_coo"),
+        ({"train_split": beyond}, "a Subset with the rows 30 to 998; there are 240"),
+    ],
+    ids=str,
+)
+def test_parts_that_cannot_work_are_refused_in_words(teacher, table, parameters, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        teacher(**parameters).fit(*table)
 
 
 class DoubleLinear(nn.Linear):

@@ -859,6 +859,20 @@ def test_unknown_metadata_is_refused(table, student):
         SmoothingSearchCV(student(), SMALL, cv=2, error_score="raise").fit(
             X, y, sample_wieght=np.ones(len(y))
         )
+    pipe = make_pipeline(StandardScaler(), student())
+    with pytest.raises(ValueError, match=r"fit got 'nonsense__x'.* with the steps standardscaler, "):
+        SmoothingSearchCV(pipe, cv=2).fit(X, y, nonsense__x=3)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_what_has_no_rows_to_index_is_made_dense_or_refused(table, student):
+    X, y = table
+    search = SmoothingSearchCV(student(max_epochs=1), {"smoothing": ["none", "uniform"]}, cv=2)
+    plain = split_scores(search.fit(X, y))
+    np.testing.assert_array_equal(split_scores(search.fit(torch.tensor(X).to_sparse(), y)), plain)
+    for odd, message in ((None, "requires X"), (torch.nested.nested_tensor([]), "cannot be read as numbers")):
+        with pytest.raises(ValueError, match=message):
+            search.fit(odd, y)
 
 
 def test_dataset_is_searched_like_its_arrays(table, student):
@@ -867,8 +881,11 @@ def test_dataset_is_searched_like_its_arrays(table, student):
     dataset = TensorDataset(torch.tensor(X), torch.tensor(codes))
     assert is_dataset(dataset)
     estimator = student(dtype="float64")
-    from_dataset = SmoothingSearchCV(estimator, SMALL, cv=2).fit(dataset)
-    from_arrays = SmoothingSearchCV(estimator, SMALL, cv=2).fit(X, codes)
+    half = np.arange(len(y)) % 2 == 0
+    masks = [(half, ~half), (~half, half)]
+    indices = [(np.flatnonzero(train), np.flatnonzero(test)) for train, test in masks]
+    from_dataset = SmoothingSearchCV(estimator, SMALL, cv=masks).fit(dataset)
+    from_arrays = SmoothingSearchCV(estimator, SMALL, cv=indices).fit(X, codes)
     np.testing.assert_allclose(split_scores(from_dataset), split_scores(from_arrays), atol=1e-9)
 
 
@@ -920,6 +937,7 @@ def test_search_uses_no_private_name_of_an_estimator():
         ({"cv": [1, 2]}, r"cv must give pairs \(train, test\) of indices of the 240 rows; got \[1, 2\]"),
         ({"cv": [([0, 1], [999])]}, "cv must give pairs .*999"),
         ({"cv": [([0.5], [1.5])]}, "cv must give pairs"),
+        ({"cv": [([0, 1], [2], 3)]}, "cv must give pairs .*too many values"),
         (
             {"cv": [(np.arange(200), np.arange(0))]},
             r"with rows in both; it gives \(train, test\) of \[\(200, 0\)\]",

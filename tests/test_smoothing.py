@@ -411,6 +411,11 @@ def test_probabilities_outside_the_unit_interval_are_refused(proba):
         ILS1().smoothing_factor([0.5, proba])
 
 
+def test_probabilities_of_the_true_class_that_are_text_are_refused():
+    with pytest.raises(ValueError, match="true_class_proba must hold numbers"):
+        NoSmoothing().smoothing_factor("a")
+
+
 @any_rule
 def test_a_rule_is_cloned_with_its_parameters(rule):
     assert clone(rule).get_params() == rule.get_params()

@@ -13,6 +13,7 @@ import pytest
 import torch
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -473,6 +474,8 @@ def test_parameters_of_the_teacher_are_reached_by_name(student, table):
     assert clf.get_params()["teacher__C"] == 0.5
     with pytest.raises(ValueError, match="teacher is None: pass teacher="):
         student().set_params(teacher__C=0.5)
+    with pytest.raises(ValueError, match="teacher__C cannot be set: teacher=3 has no set_params"):
+        student(teacher=3).set_params(teacher__C=0.5)
 
 
 # --- online -------------------------------------------------------------------------------------------
@@ -538,6 +541,9 @@ def test_a_dataset_cannot_be_taught_by_a_table_classifier(student, table):
     X, y = table
     with pytest.raises(ValueError, match="cannot be fitted on a torch Dataset"):
         student(teacher=LogisticRegression()).fit(Jittered(X, y))
+    clf = student(smoothing="ils2", teacher=DummyClassifier(strategy="prior"), max_epochs=1).fit(X, y)
+    with pytest.raises(TypeError, match="DummyClassifier takes tables, not Datasets"):
+        clf.teacher_predict_proba(Jittered(X, y))
 
 
 # --- partial_fit --------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import cache, cached_property, lru_cache
 from importlib import metadata
 from pathlib import Path
-from pickle import PicklingError
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -61,13 +60,7 @@ def cache_key(teacher: Any, data: FitData, cv: int | None, *, sees_raw_inputs: b
             parts += [part.samples, part.index, part.groups]
             if sees_raw_inputs and not is_dataset(part.source):
                 parts += [np.asarray(part.source), getattr(part.source, "columns", None)]
-    try:
-        key: str = joblib.hash(content(parts))
-    except PicklingError as error:
-        raise TypeError(
-            f"memory= keeps the teacher under its content, and {teacher!r} holds something that cannot be "
-            f"pickled, such as a lambda: define it in a module, or pass memory=None. {error.args[0]}"
-        ) from error
+    key: str = joblib.hash(content(parts))
     return key
 
 
