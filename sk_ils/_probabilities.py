@@ -93,9 +93,6 @@ def as_floats(values: Any, name: str) -> NDArray[Any]:
         values = values / sums if (np.abs(sums - 1) <= _BFLOAT16_SUMS).all() else values
     if isinstance(values, np.ma.MaskedArray):
         values = np.ma.filled(values.astype(np.float64), np.nan)
-    names = list(getattr(values, "columns", []))
-    if len(set(names)) < len(names):
-        raise ValueError(f"The columns of {name} must have different names; got {shown(names)}.")
     dtype = getattr(values, "dtype", None)
     if getattr(dtype, "kind", "f") not in "fiubO":
         raise ValueError(f"{name} must hold numbers, got type {dtype}.")
