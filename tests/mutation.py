@@ -59,8 +59,14 @@ BUDGET = 120.0
 
 # A module's own file stands for its doctests.
 TARGETS = {
-    "sk_ils/temperature.py": ["sk_ils/temperature.py", "tests/test_temperature.py"],
-    "sk_ils/smoothing.py": ["sk_ils/smoothing.py", "tests/test_smoothing.py", "tests/test_student_rules.py"],
+    "sk_ils/temperature/_scaling.py": ["sk_ils/temperature/_scaling.py", "tests/test_temperature.py"],
+    "sk_ils/temperature/_classifier.py": ["sk_ils/temperature", "tests/test_scaled_classifier.py"],
+    "sk_ils/smoothing.py": [
+        "sk_ils/smoothing.py",
+        "tests/test_smoothing.py",
+        "tests/test_student_rules.py",
+        "tests/test_class_rules.py",
+    ],
     "sk_ils/_net/teachers.py": [
         "tests/test_teachers.py",
         "tests/test_net.py",

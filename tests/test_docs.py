@@ -75,7 +75,7 @@ def test_the_programs_of_a_page_run(page, names, capsys):
     if page == "docs/metrics.md":
         # Its recipe for labels 1 to 3 is right: those of scikit-learn alone would be uniform.
         proba = names["calibrated"].predict_proba(names["X_test"])
-        assert list(names["encoder"].classes_) == [1, 2, 3]
+        assert names["calibrated"].classes_.tolist() == [1, 2, 3]
         assert log_loss(names["y_test"], proba) < 0.2
     if page == "docs/from_skorch.md":
         names["net"].set_params(max_epochs=1).fit(names["X_train"], names["y_train"])

@@ -44,7 +44,7 @@ import sk_ils
 heavy = ("torch", "skorch", "matplotlib")
 loaded = {}
 loaded["sk_ils"] = [name for name in heavy if name in sys.modules]
-for module in ("metrics", "inspection", "datasets"):
+for module in ("metrics", "inspection", "datasets", "temperature"):
     getattr(sk_ils, module)  # needs no import of its own
     loaded[f"sk_ils.{module}"] = [name for name in heavy if name in sys.modules]
 
@@ -67,7 +67,9 @@ def loaded():
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("module", ["sk_ils", "sk_ils.metrics", "sk_ils.inspection", "sk_ils.datasets"])
+@pytest.mark.parametrize(
+    "module", ["sk_ils", "sk_ils.metrics", "sk_ils.inspection", "sk_ils.datasets", "sk_ils.temperature"]
+)
 def test_whoever_wants_no_network_does_not_wait_for_torch(loaded, module):
     assert loaded[module] == []
 

@@ -7,11 +7,11 @@ References
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
 
 from sk_ils._labels import distinct, shown
 from sk_ils._probabilities import as_numbers, as_numpy
@@ -23,6 +23,8 @@ __all__ = ["fit_temperature", "log_softmax", "softmax"]
 _LOG_BOUNDS = (math.log(1e-4), math.log(1e5))
 _GRID_STEPS = 18
 _PRIOR_WEIGHT = 2.0
+# Of ln T. The minimiser never tries a bound itself: a T that is one is met within this.
+_TOLERANCE = 1e-5
 # Of a logit below the highest of its row: divided by any T and summed over any rows it is finite.
 _LOWEST = -1e290
 
@@ -174,12 +176,13 @@ def fit_temperature(logits: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | 
         return float(weights @ nll) + _PRIOR_WEIGHT * log_temperature**2
 
     # The negative log-likelihood is convex in 1 / T, but together with the prior the cost may have
-    # several minima: a grid finds the valley of the lowest, golden-section search its bottom.
+    # several minima: a grid finds the valley of the lowest, the bounded minimiser its bottom.
     grid = np.linspace(*_LOG_BOUNDS, _GRID_STEPS)
     costs = [cost(step) for step in grid]
     best = int(np.argmin(costs))
-    low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-    return math.exp(_golden_section(cost, float(low), float(high)))
+    valley = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
+    found = minimize_scalar(cost, bounds=valley, method="bounded", options={"xatol": _TOLERANCE})
+    return math.exp(found.x)
 
 
 def _checked(logits: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -205,22 +208,3 @@ def _checked(logits: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDAr
     if (codes != labels).any():
         raise ValueError(f"Expected y as class indices, got the labels {shown(distinct(labels))}.")
     return scores, codes
-
-
-def _golden_section(
-    cost: Callable[[float], float], low: float, high: float, tolerance: float = 1e-4
-) -> float:
-    """Return where a function with one valley between low and high has its minimum."""
-    ratio = (math.sqrt(5) - 1) / 2
-    left, right = high - ratio * (high - low), low + ratio * (high - low)
-    cost_left, cost_right = cost(left), cost(right)
-    while high - low > tolerance:
-        if cost_left < cost_right:
-            high, right, cost_right = right, left, cost_left
-            left = high - ratio * (high - low)
-            cost_left = cost(left)
-        else:
-            low, left, cost_left = left, right, cost_right
-            right = low + ratio * (high - low)
-            cost_right = cost(right)
-    return (low + high) / 2
