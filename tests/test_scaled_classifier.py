@@ -30,7 +30,7 @@ LR = LogisticRegression()
 
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks(
-    [TemperatureScaledClassifier(LR, cv=2), TemperatureScaledClassifier(LR, cv=2, ensemble=False)],
+    [TemperatureScaledClassifier(LR, cv=2)],
     expected_failed_checks=lambda estimator: EXPECTED,
     xfail_strict=False,
 )
