@@ -31,8 +31,10 @@ class Targets(NamedTuple):
 
 Batch = tuple[Any, Targets]
 
-# Batches that are gathered at once; more only costs memory.
+# Batches that are gathered at once, and the bytes above which they are fewer: of large batches the
+# gathering costs nothing, but their memory does.
 _CHUNK = 16
+_CHUNK_BYTES = 2**24
 
 
 class SampleSet(Dataset[Any]):
@@ -187,6 +189,8 @@ class BatchLoader:
         self.shuffle = shuffle
         self.generator = generator
         self.bounds = _batch_bounds(len(dataset), batch_size, drop_last)
+        batch_bytes = batch_size * dataset.n_bytes() // max(len(dataset), 1)
+        self.n_at_once = max(1, min(_CHUNK, _CHUNK_BYTES // max(batch_bytes, 1)))
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
@@ -195,8 +199,8 @@ class BatchLoader:
         order = None
         if self.shuffle:
             order = torch.randperm(len(self.dataset), generator=self.generator)
-        for first in range(0, len(self), _CHUNK):
-            bounds = self.bounds[first : first + _CHUNK + 1]
+        for first in range(0, len(self), self.n_at_once):
+            bounds = self.bounds[first : first + self.n_at_once + 1]
             chunk = slice(bounds[0], bounds[-1])
             yield from self._slices(chunk if order is None else order[chunk], bounds)
 

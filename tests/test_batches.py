@@ -29,6 +29,15 @@ def test_each_row_comes_once_with_its_own_targets(n, batch_size, shuffle):
         assert X.squeeze(1).tolist() == list(range(n))[-len(X) :]
 
 
+def test_of_large_batches_few_are_gathered_at_once():
+    soft = torch.empty(1, 1).expand(40, 2**22)  # 32 MB a batch
+    loader = BatchLoader(rows(40).with_soft(soft), 2, shuffle=True, generator=torch.Generator())
+    _, targets = next(iter(loader))
+    assert targets.soft.shape == (2, 2**22)
+    held = targets.soft.untyped_storage().nbytes()
+    assert held == 2**25
+
+
 @pytest.mark.parametrize(("n", "sizes"), [(9, [4, 5]), (10, [4, 4, 2]), (8, [4, 4]), (1, [1])])
 def test_a_last_batch_of_one_row_joins_the_one_before(n, sizes):
     assert [len(X) for X, _ in BatchLoader(rows(n), 4)] == sizes
