@@ -174,7 +174,7 @@ def test_an_error_in_the_building_of_a_module_comes_through_with_its_place_noted
     ("name", "value"),
     [
         ("module", "mlp"),
-        ("optimizer", "adam"),
+        ("optimizer", 3),
         ("lr", "1e-3"),
         ("lr", float("nan")),
         ("iterator_valid", None),
