@@ -444,11 +444,11 @@ class SmoothingSearchCV(BaseSearchCV):
             given = list(check_cv(self.cv, y, classifier=True).split(X, y, **params))
             rows = np.arange(len(y))
             splits = [(rows[train], rows[test]) for train, test in given]  # masks become indices
+            sizes = [(len(train), len(test)) for train, test in splits]
         except (TypeError, IndexError, ValueError) as error:
             if isinstance(error, ValueError) and "to unpack" not in str(error):
                 raise  # the splitter's own
             raise ValueError(f"{expected}; got {self.cv!r}: {error}.") from error
-        sizes = [(len(train), len(test)) for train, test in splits]
         if not splits or not np.all(sizes):
             raise ValueError(
                 f"{expected}, at least one, with rows in both; it gives (train, test) of {sizes} rows."

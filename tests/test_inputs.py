@@ -739,6 +739,11 @@ def test_longer_floats_than_torchs_are_read_as_float64(teacher, table):
     )
 
 
+class Texts(Pairs):
+    def __getitem__(self, index):
+        return "text", 0
+
+
 class Growing(Pairs):
     def __getitem__(self, index):
         return torch.zeros(3 + index % 2), 0
@@ -749,6 +754,15 @@ def test_items_of_unequal_size_are_refused_with_the_way_out(teacher, table):
         ValueError, match=r"items of the Dataset into one batch: .*iterator_valid__collate_fn"
     ):
         teacher().fit(Growing(*table), table[1])
+
+
+def test_items_of_text_and_labels_without_an_order_are_told(teacher, table):
+    X, y = table
+    clf = teacher(max_epochs=1).fit(X, y)
+    with pytest.raises(TypeError, match="A batch of type tuple cannot become Tensors"):
+        clf.predict(Texts(X, y))
+    with pytest.raises(ValueError, match="type Size, which cannot be sorted"):
+        clf.score(X, np.array([Size(1)] * len(y), dtype=object))
 
 
 @pytest.mark.parametrize("dtype", [torch.float8_e5m2, torch.float32], ids=["float8", "meta"])

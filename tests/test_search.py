@@ -887,6 +887,9 @@ def test_dataset_is_searched_like_its_arrays(table, student):
     from_dataset = SmoothingSearchCV(estimator, SMALL, cv=masks).fit(dataset)
     from_arrays = SmoothingSearchCV(estimator, SMALL, cv=indices).fit(X, codes)
     np.testing.assert_allclose(split_scores(from_dataset), split_scores(from_arrays), atol=1e-9)
+    piped = SmoothingSearchCV(make_pipeline(StandardScaler(), estimator), cv=2, error_score="raise")
+    with pytest.raises(TypeError, match="before the classifier, standardscaler, got a torch Dataset"):
+        piped.fit(dataset)
 
 
 # --- contract -----------------------------------------------------------------------------------------
@@ -938,6 +941,7 @@ def test_search_uses_no_private_name_of_an_estimator():
         ({"cv": [([0, 1], [999])]}, "cv must give pairs .*999"),
         ({"cv": [([0.5], [1.5])]}, "cv must give pairs"),
         ({"cv": [([0, 1], [2], 3)]}, "cv must give pairs .*too many values"),
+        ({"cv": [(1, 2)]}, "cv must give pairs .*has no len"),
         (
             {"cv": [(np.arange(200), np.arange(0))]},
             r"with rows in both; it gives \(train, test\) of \[\(200, 0\)\]",

@@ -15,11 +15,13 @@ from skorch.utils import to_tensor
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from sk_ils._labels import distinct
 from sk_ils._net.inputs import check_dataset, check_features, is_dataset, labels_of
 from sk_ils._net.module_errors import explain_module_error, explained_building
 from sk_ils._net.stateful_net import StatefulNet
 from sk_ils._net.threads import counted_work, threads_for, weight_flops
 from sk_ils._net.training import DTYPES, check_finite, check_logits, check_rows
+from sk_ils._probabilities import as_numpy
 from sk_ils.batches import BatchLoader, DatasetLoader, SampleSet, check_keeps_rows
 from sk_ils.modules import MLP
 from sk_ils.temperature import log_softmax, softmax
@@ -240,7 +242,7 @@ class PredictingNet(StatefulNet):
         return self._infer_on(device, x, **fit_params)
 
     def _infer_on(self, device: torch.device, x: Any, **fit_params: Any) -> Any:
-        moved = x.to(device, non_blocking=True) if isinstance(x, Tensor) else to_tensor(x, device=device)
+        moved = x.to(device, non_blocking=True) if isinstance(x, Tensor) else _as_tensors(x, device)
         try:
             if isinstance(moved, dict):
                 return self.module_(**moved, **fit_params)
@@ -403,7 +405,12 @@ class PredictingNet(StatefulNet):
         float
             Between 0 and 1 (best).
         """
-        return float(super().score(X, labels_of(X, y), sample_weight=sample_weight))
+        labels = labels_of(X, y)
+        try:
+            return float(super().score(X, labels, sample_weight=sample_weight))
+        except TypeError:
+            distinct(as_numpy(labels))  # has clearer words for labels that cannot be sorted
+            raise
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class of each sample.
@@ -421,6 +428,17 @@ class PredictingNet(StatefulNet):
         winners = self._checked_logits(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[winners]
         return labels
+
+
+def _as_tensors(x: Any, device: torch.device) -> Any:
+    """Return what a Dataset's batch holds on a device, if a module can take it."""
+    try:
+        return to_tensor(x, device=device)
+    except TypeError as error:
+        raise TypeError(
+            f"A batch of type {type(x).__name__} cannot become Tensors: {error}. Let the items of the "
+            "Dataset, or its collate_fn, be numbers, Tensors, or dicts or tuples of them."
+        ) from error
 
 
 def _check_sizes(module: Any, given: dict[str, Any]) -> None:

@@ -108,10 +108,22 @@ class Fold:
         if key not in self.prepared:
             steps = estimator[:-1]
             params = _params_before_classifier(estimator, self.metadata)
-            X = steps.fit_transform(self.X, self.y, **params)
+            X = _fit_transform(steps, self.X, self.y, params)
             held_out = self.held_out and replace(self.held_out, X=steps.transform(self.held_out.X))
             self.prepared[key] = steps, X, held_out
         return self.prepared[key]
+
+
+def _fit_transform(steps: Pipeline, X: Any, y: NDArray[Any], params: Parameters) -> Any:
+    try:
+        return steps.fit_transform(X, y, **params)
+    except (TypeError, ValueError) as error:
+        if not is_dataset(X):
+            raise
+        raise TypeError(
+            f"The steps before the classifier, {', '.join(steps.named_steps)}, got a torch Dataset: "
+            f"{error}. Transform its items inside of it, or pass an array."
+        ) from error
 
 
 def check_metadata_names(estimator: Any, metadata: Parameters) -> None:
