@@ -715,7 +715,7 @@ def beyond(data, y):
         ({"module": SparseLogits}, r"dense float Tensor .* it returned torch\.float32 torch\.sparse_coo"),
         ({"train_split": beyond}, "a Subset with the rows 30 to 998; there are 240"),
     ],
-    ids=str,
+    ids=["sampler", "loader", "meta", "dict", "sparse logits", "rows beyond"],
 )
 def test_parts_that_cannot_work_are_refused_in_words(teacher, table, parameters, message):
     with pytest.raises((TypeError, ValueError), match=message):
