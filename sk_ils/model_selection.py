@@ -540,7 +540,8 @@ class SmoothingSearchCV(BaseSearchCV):
                 f"refit chose candidate {self.best_index_}, which was not fitted on every split: return the "
                 "index of a candidate whose scores are finite, or pass racing=False."
             )
-        self.best_estimator_ = CrossFittedClassifier(best, cv=self.cv)._with(estimators)
+        self.best_estimator_ = CrossFittedClassifier(best, cv=self.cv)
+        _set_members(self.best_estimator_, estimators)
         log_proba = np.zeros((members.n_rows, len(self.best_estimator_.classes_)))
         for estimator, (_, test) in zip(estimators, splits, strict=True):
             log_proba[test] += estimator.predict_log_proba(samples_of(X, test))
@@ -630,19 +631,11 @@ class CrossFittedClassifier(ClassifierMixin, BaseEstimator):
             The fitted ensemble.
         """
         search = self._search().fit(X, y, **params)
-        self._with(search.best_estimator_.estimators_)
+        _set_members(self, search.best_estimator_.estimators_)
         return self
 
     def _search(self) -> "SmoothingSearchCV":
         return SmoothingSearchCV(self.estimator, {}, cv=self.cv, ensemble=True, error_score="raise")
-
-    def _with(self, estimators: list[Any]) -> Self:
-        self.estimators_ = estimators
-        self.classes_ = estimators[0].classes_
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(estimators[0], name):
-                setattr(self, name, getattr(estimators[0], name))
-        return self
 
     def get_metadata_routing(self) -> Any:
         """Return what fit passes on, as SmoothingSearchCV does."""
@@ -739,6 +732,14 @@ class CrossFittedClassifier(ClassifierMixin, BaseEstimator):
             Between 0 and 1 (best).
         """
         return float(super().score(X, labels_of(X, y), sample_weight=sample_weight))
+
+
+def _set_members(ensemble: CrossFittedClassifier, estimators: list[Any]) -> None:
+    ensemble.estimators_ = estimators
+    ensemble.classes_ = estimators[0].classes_
+    for name in ("n_features_in_", "feature_names_in_"):
+        if hasattr(estimators[0], name):
+            setattr(ensemble, name, getattr(estimators[0], name))
 
 
 @contextmanager

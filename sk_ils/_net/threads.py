@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
 # Operations of a step (forward, backward) from which on more than one thread pays.
@@ -51,8 +52,11 @@ def threads_for(flops: float, device: torch.device) -> Iterator[None]:
 
 
 def weight_flops(module: nn.Module) -> float:
-    """Return the operations of a forward pass that uses each weight once, for one sample."""
-    return 2.0 * sum(parameter.numel() for parameter in module.parameters())
+    """Return the operations of a forward pass that uses each weight once, for one sample.
+
+    The weights of a lazy layer, whose number the first batch decides, are left out.
+    """
+    return 2.0 * sum(parameter.numel() for parameter in module.parameters() if not is_lazy(parameter))
 
 
 @contextmanager
