@@ -69,7 +69,7 @@ def test_values_are_those_of_the_functions(strategy, weighted):
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])
 def test_intervals_agree_with_a_plain_bootstrap(n, n_classes, strategy):
     y, p = simulate(n, n_classes)
-    report = report_of(y, p, strategy=strategy, n_resamples=4000)
+    report = report_of(y, p, strategy=strategy, n_resamples=2000)
     # The plain bootstrap of the same statistic, with the bins of the whole sample.
     columns = [p.max(axis=1), *p.T]
     hits = [p.argmax(axis=1) == y, *(y == k for k in range(n_classes))]
@@ -106,11 +106,11 @@ def test_intervals_agree_with_a_plain_bootstrap(n, n_classes, strategy):
 def test_null_level_agrees_with_labels_drawn_from_the_probabilities(n, n_classes, weighted):
     y, p = simulate(n, n_classes, temperature=3.0)
     w = np.random.default_rng(2).random(n) if weighted else None
-    report = report_of(y, p, sample_weight=w, n_resamples=4000)
+    report = report_of(y, p, sample_weight=w, n_resamples=2000)
     rng = np.random.default_rng(1)
     draws = {name: [] for name in ERRORS}
     options = {"labels": range(n_classes), "sample_weight": w}
-    for _ in range(1000):
+    for _ in range(600):
         drawn = (rng.random((n, 1)) > p.cumsum(axis=1)[:, :-1]).sum(axis=1)
         draws["expected_calibration_error"].append(expected_calibration_error(drawn, p, **options))
         draws["classwise_calibration_error"].append(classwise_calibration_error(drawn, p, **options))
@@ -275,7 +275,7 @@ def test_report_is_a_mapping():
 @pytest.mark.slow
 @pytest.mark.parametrize(("n", "n_classes"), [(300, 3), (400, 10)])
 def test_calibrated_data_lie_within_their_null_level(n, n_classes):
-    n_draws = 1000
+    n_draws = 400  # the standard error of a share of 0.95 is 0.011
     within = dict.fromkeys(ERRORS, 0)
     for draw in range(n_draws):
         y, p = simulate(n, n_classes, seed=draw)
@@ -283,14 +283,14 @@ def test_calibrated_data_lie_within_their_null_level(n, n_classes):
         for name in ERRORS:
             within[name] += report[name].value <= report[name].null_high
     for name in ERRORS:
-        assert 0.92 <= within[name] / n_draws <= 0.98
+        assert 0.917 <= within[name] / n_draws <= 0.983
 
 
 @pytest.mark.slow
 def test_intervals_of_scores_and_their_differences_reach_the_nominal_coverage():
-    n_draws, n, temperature = 1000, 200, 1.5
+    n_draws, n, temperature = 500, 200, 1.5  # the standard error of a share of 0.9 is 0.013
     rng = np.random.default_rng(0)
-    z = 2 * rng.standard_normal((1_000_000, 3))
+    z = 2 * rng.standard_normal((300_000, 3))
     bias = np.array([0.5, 0.0, -0.5])
     q = softmax(z / temperature)
     truth = {}
@@ -309,10 +309,10 @@ def test_intervals_of_scores_and_their_differences_reach_the_nominal_coverage():
         y, p = simulate(n, 3, temperature, seed=draw + 1)
         models = {"a": p, "b": softmax(0.7 * np.log(p) + bias)}
         report = calibration_report(
-            y, models, labels=range(3), n_resamples=500, confidence_level=0.9, random_state=draw
+            y, models, labels=range(3), n_resamples=400, confidence_level=0.9, random_state=draw
         )
         for model, values in truth.items():
             estimates = [report[model][name] for name in SCORES]
             held[model] += [e.low <= value <= e.high for e, value in zip(estimates, values, strict=True)]
     coverage = np.concatenate([held["a"], held["b"], held["b - a"]]) / n_draws
-    np.testing.assert_allclose(coverage, 0.9, atol=0.03)
+    np.testing.assert_allclose(coverage, 0.9, atol=0.04)

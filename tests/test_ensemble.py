@@ -318,7 +318,7 @@ def test_calibrators_displays_and_reports_take_it(rows, student, headless):
 
 @pytest.mark.parametrize("kind", ["search", "ensemble"])
 def test_it_is_an_estimator_for_scikit_learn(student, kind):
-    member = student(max_epochs=5)
+    member = student(max_epochs=4)
     models = {
         "search": SmoothingSearchCV(member, {}, cv=2, ensemble=True, error_score="raise"),
         "ensemble": CrossFittedClassifier(member, cv=2),

@@ -115,10 +115,10 @@ def test_scikit_learns_calibration_curve_takes_the_probabilities(student, table)
 def test_scikit_learns_calibrators_work_on_fitted_and_unfitted_networks(student, table, method, classes):
     X, y = table
     y = y if classes == 3 else np.where(y == "cat", "bee", y)
-    clf = student(max_epochs=20).fit(X[:160], y[:160])
+    clf = student(max_epochs=10).fit(X[:160], y[:160])
     prefit = CalibratedClassifierCV(FrozenEstimator(clf), method=method).fit(X[160:], y[160:])
     assert prefit.calibrated_classifiers_[0].estimator.estimator is clf
-    refit = CalibratedClassifierCV(student(max_epochs=20), method=method, cv=3).fit(X, y)
+    refit = CalibratedClassifierCV(student(max_epochs=10), method=method, cv=2).fit(X, y)
     for calibrated in (prefit, refit):
         proba = calibrated.predict_proba(X)
         np.testing.assert_allclose(proba.sum(axis=1), 1)

@@ -50,7 +50,8 @@ from sk_ils import InstanceSmoothedClassifier, SmoothingSearchCV
 
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(2500, 5)), np.arange(2500) % 500
-net = InstanceSmoothedClassifier(module__hidden_sizes=(8,), max_epochs=1, random_state=0, device="cpu")
+net = InstanceSmoothedClassifier(module__hidden_sizes=(8,), max_epochs=1, batch_size=500,
+    random_state=0, device="cpu")
 grid = {"smoothing": ["uniform"], "smoothing__epsilon": np.linspace(0.01, 0.3, 32)}
 split = [(np.arange(2000), np.arange(2000, 2500))]
 search = SmoothingSearchCV(net, {"smoothing": ["none", "uniform"]}, cv=split, refit=False)
@@ -129,13 +130,14 @@ def test_a_teacher_that_does_not_fit_beside_a_stack_is_fitted_beside_a_smaller_o
 
 
 def test_a_network_that_does_not_fit_as_a_stack_of_one_is_trained_alone(table, student, monkeypatch):
-    expected = scores_of(SmoothingSearchCV(student(dtype="float64"), GRID, cv=2, refit=False).fit(*table))
+    grid = {"smoothing": ["none", "uniform"]}
+    expected = scores_of(SmoothingSearchCV(student(dtype="float64"), grid, cv=2, refit=False).fit(*table))
 
     def too_large(*args):
         raise MemoryError
 
     monkeypatch.setattr(candidates, "train_stacked", too_large)
-    search = SmoothingSearchCV(student(dtype="float64"), GRID, cv=2, refit=False).fit(*table)
+    search = SmoothingSearchCV(student(dtype="float64"), grid, cv=2, refit=False).fit(*table)
     np.testing.assert_allclose(scores_of(search), expected, rtol=0, atol=1e-9)
 
 

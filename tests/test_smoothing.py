@@ -43,6 +43,8 @@ RULES = [
     ClassSmoothing(),
 ]
 any_rule = pytest.mark.parametrize("rule", RULES, ids=str)
+# Each law is tried with every rule.
+fewer = settings(max_examples=40)
 
 
 @st.composite
@@ -63,6 +65,7 @@ def instances(draw, dtype=np.float64, limit=1e4, min_classes=2):
 
 @any_rule
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@fewer
 @given(data=st.data())
 def test_rows_are_probability_vectors_for_any_finite_logits(rule, dtype, data):
     y, logits = data.draw(instances(dtype))
@@ -75,6 +78,7 @@ def test_rows_are_probability_vectors_for_any_finite_logits(rule, dtype, data):
 
 
 @any_rule
+@fewer
 @given(data=instances(limit=50.0))
 def test_the_true_class_keeps_exactly_its_share(rule, data):
     y, logits = data
@@ -97,6 +101,7 @@ def test_a_constant_smoothing_factor_leaves_the_true_class_one_minus_it_to_the_l
 
 
 @any_rule
+@fewer
 @given(data=instances(limit=100.0), constant=st.floats(-1e3, 1e3))
 def test_adding_a_constant_to_a_row_of_logits_changes_nothing(rule, data, constant):
     y, logits = data
@@ -106,6 +111,7 @@ def test_adding_a_constant_to_a_row_of_logits_changes_nothing(rule, data, consta
 
 
 @any_rule
+@fewer
 @given(data=instances(), seed=st.integers(0, 2**31))
 def test_permuting_the_classes_permutes_the_target(rule, data, seed):
     y, logits = data
