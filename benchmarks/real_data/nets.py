@@ -49,9 +49,12 @@ class ResidualBlock(nn.Module):
 
 
 class SmallResNet(nn.Module):
-    """ResNet-14 with 32, 64 and 128 channels, for 28 x 28 images given as 784 values."""
+    """ResNet-14 with 32, 64 and 128 channels, for 28 x 28 images given as 784 values.
 
-    def __init__(self, n_classes=10, width=32, n_blocks=2):
+    With a width of 64 and four stages, ResNet-18 with its first layer for small images.
+    """
+
+    def __init__(self, n_classes=10, width=32, n_blocks=2, n_stages=3):
         super().__init__()
         layers = [
             nn.Unflatten(1, (1, 28, 28)),
@@ -60,7 +63,7 @@ class SmallResNet(nn.Module):
             nn.ReLU(),
         ]
         n_in = width
-        for stage in range(3):
+        for stage in range(n_stages):
             n_out = width * 2**stage
             for block in range(n_blocks):
                 layers.append(ResidualBlock(n_in, n_out, 2 if stage and not block else 1))

@@ -63,7 +63,7 @@ def hand_fit(X, target, X_valid, y_valid, *, batch_size, epochs, module, target_
     for _ in range(epochs):
         module.train()
         losses = []
-        for index in torch.randperm(len(X)).split(batch_size):
+        for index in torch.randperm(len(X), device=X.device).split(batch_size):
             batch = X[index]
             soft = target[index] if target_of_batch is None else target_of_batch(batch, target[index])
             optimizer.zero_grad()
@@ -74,7 +74,7 @@ def hand_fit(X, target, X_valid, y_valid, *, batch_size, epochs, module, target_
         torch.stack(losses).mean().item()
         module.eval()
         with torch.no_grad():
-            total, hits = torch.zeros(()), torch.zeros(())
+            total, hits = torch.zeros(2, device=X.device)
             for start in range(0, len(X_valid), batch_size):
                 logits = module(X_valid[start : start + batch_size])
                 labels = y_valid[start : start + batch_size]
@@ -92,7 +92,7 @@ def hand_predict(module, X, batch_size):
     module.eval()
     with torch.no_grad():
         parts = [torch.softmax(module(X[i : i + batch_size]), dim=1) for i in range(0, len(X), batch_size)]
-    return torch.cat(parts).numpy()
+    return torch.cat(parts).cpu().numpy()
 
 
 def interleaved(contenders, repetitions):
