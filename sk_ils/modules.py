@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from numbers import Integral
 
 from torch import Tensor, nn
 
@@ -18,7 +19,12 @@ class MLP(nn.Module):
     n_classes : int
         Number of classes.
     hidden_sizes : sequence of int, default=(128, 128)
-        Units of each hidden layer; empty for a linear model.
+        Units of each hidden layer, at least 1; empty for a linear model.
+
+    Raises
+    ------
+    ValueError
+        If a hidden layer has no units.
 
     Examples
     --------
@@ -29,6 +35,9 @@ class MLP(nn.Module):
 
     def __init__(self, n_features_in: int, n_classes: int, hidden_sizes: Sequence[int] = (128, 128)) -> None:
         super().__init__()
+        # torch would build layers without units, and classify by a constant.
+        if not all(isinstance(size, Integral) and size >= 1 for size in hidden_sizes):
+            raise ValueError("hidden_sizes must be integers of at least 1, one for each hidden layer")
         sizes = [n_features_in, *hidden_sizes]
         layers: list[nn.Module] = [nn.Flatten()]
         for size_in, size_out in pairwise(sizes):

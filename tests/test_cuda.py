@@ -1,6 +1,7 @@
 """The same contract on a GPU; skipped without one."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -23,6 +24,7 @@ from sk_ils.metrics import (
     neg_classwise_calibration_error_scorer,
     neg_expected_calibration_error_scorer,
 )
+from sk_ils.temperature import TemperatureScaledClassifier
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -132,9 +134,8 @@ def test_a_network_of_the_gpu_is_unpickled_and_goes_on(student, table):
 
 def test_scikit_learns_tools_work_on_the_gpu(student, table):
     X, y = table
-    search = GridSearchCV(
-        student(device="cuda"), {"smoothing__shift": [0.5, 0.9]}, cv=3, scoring="neg_log_loss"
-    ).fit(X, y)
+    ils = student(smoothing="ils", device="cuda")
+    search = GridSearchCV(ils, {"smoothing__shift": [0.5, 0.9]}, cv=3, scoring="neg_log_loss").fit(X, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     for method in ("sigmoid", "isotonic", "temperature"):
         calibrated = CalibratedClassifierCV(FrozenEstimator(search.best_estimator_), method=method).fit(X, y)
@@ -162,7 +163,7 @@ def test_scorers_and_report_read_a_network_of_the_gpu(student, table):
 
 def test_displays_read_a_network_of_the_gpu(student, table):
     X, y = table
-    clf = student(device="cuda").fit(X, y)
+    clf = student(smoothing="ils", device="cuda").fit(X, y)
     for kind in ("top-label", "classwise", "ant"):
         curves = ReliabilityDisplay.from_estimator(clf, X, y, kind=kind).frame()
         assert curves.groupby("class", dropna=False)["count"].sum().eq(len(y)).all()
@@ -224,3 +225,49 @@ def test_a_stack_that_exceeds_the_gpus_memory_is_halved(student, table):
     np.testing.assert_allclose(
         halved.cv_results_["mean_test_score"], whole.cv_results_["mean_test_score"], atol=1e-2
     )
+
+
+def test_an_ensemble_on_the_gpu_agrees_with_one_on_the_cpu(student, table):
+    X, y = table
+    grid = {"smoothing": ["none", "uniform", "ils"]}
+    on_gpu, on_cpu = (
+        SmoothingSearchCV(student(device=device, dtype="float64"), grid, cv=3, ensemble=True).fit(X, y)
+        for device in ("cuda", "cpu")
+    )
+    np.testing.assert_allclose(on_gpu.out_of_fold_proba_, on_cpu.out_of_fold_proba_, atol=1e-6)
+    np.testing.assert_allclose(on_gpu.predict_proba(X), on_cpu.predict_proba(X), atol=1e-6)
+    assert all(next(net.module_.parameters()).is_cuda for net in on_gpu.best_estimator_.estimators_)
+
+
+def test_a_file_of_the_gpu_is_read_on_the_cpu(student, table, tmp_path):
+    X, y = table
+    on_gpu = student(device="cuda", dtype="float64").fit(X, y)
+    on_gpu.save_params(f_params=tmp_path / "net.safetensors")
+    on_cpu = student(device="cpu", dtype="float64")
+    on_cpu.load_params(f_params=tmp_path / "net.safetensors")
+    assert not next(on_cpu.module_.parameters()).is_cuda
+    np.testing.assert_allclose(on_cpu.predict_proba(X), on_gpu.predict_proba(X), atol=1e-9)
+
+
+def test_a_scaled_classifier_takes_a_network_of_the_gpu(student, table):
+    X, y = table
+    scaled = TemperatureScaledClassifier(student(device="cuda"), cv=3).fit(X, y)
+    np.testing.assert_allclose(scaled.predict_proba(X).sum(axis=1), 1)
+
+
+def test_a_compiled_module_predicts_as_the_plain_one(student, table):
+    pytest.importorskip("triton")
+    X, y = table
+    plain, compiled = (
+        student(device="cuda", compile=flag).fit(X, y).predict_proba(X) for flag in (False, True)
+    )
+    np.testing.assert_allclose(compiled, plain, atol=1e-3)
+
+
+def test_fits_in_threads_give_the_network_of_the_seed(student, table):
+    X, y = table
+    alone = student(device="cuda").fit(X, y).predict_proba(X)
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(lambda: student(device="cuda").fit(X, y).predict_proba(X)) for _ in range(8)]
+        for future in futures:
+            np.testing.assert_array_equal(future.result(), alone)

@@ -178,3 +178,8 @@ def test_a_split_that_returns_other_data_is_refused(teacher, table):
         teacher(train_split=lambda dataset, y: ([1], [2])).fit(*table)
     with pytest.raises(TypeError, match=r"must return a pair.* got ValidSplit.*ValidSplit\(5\)"):
         teacher(train_split=ValidSplit).fit(*table)
+    with pytest.raises(TypeError, match=r"called as train_split\(dataset, y\).* too many positional"):
+        teacher(train_split=lambda dataset: (dataset, dataset)).fit(*table)
+    X, y = table
+    with pytest.raises(TypeError, match=r"train_split\(dataset, y, groups=groups\).*'groups'"):
+        teacher(train_split=lambda dataset, y: (dataset, dataset)).fit(X, y, groups=np.arange(len(y)))

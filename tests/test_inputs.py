@@ -542,6 +542,28 @@ def test_parameters_outside_their_range_are_refused_at_fit(student, table, param
     assert not hasattr(clf, "classes_")
 
 
+@pytest.mark.parametrize("size", [0, "auto", None, 2.5])
+def test_a_batch_size_that_is_none_is_refused_in_prediction_too(teacher, table, size):
+    clf = teacher().fit(*table)
+    for parameters in ({"batch_size": size}, {"batch_size": 32, "iterator_valid__batch_size": size}):
+        with pytest.raises(ValueError, match=f"batch_size must be an integer of at least 1.* {size!r}"):
+            clf.set_params(**parameters).predict_proba(table[0])
+
+
+def test_a_dataset_that_cannot_be_counted_is_refused(teacher, table):
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter([(torch.zeros(6), 0)])
+
+    clf = teacher()
+    with pytest.raises(ValueError, match=r"must have a length \(__len__\).* Stream without a length"):
+        clf.fit(Stream(), table[1])
+    clf.fit(*table)
+    for stream in (Stream(), torch.utils.data.Dataset()):
+        with pytest.raises(ValueError, match=r"must have a length \(__len__\)"):
+            clf.predict_proba(stream)
+
+
 @pytest.mark.parametrize(
     "name", ["criterion", "criterion__label_smoothing", "predict_nonlinearity", "classes"]
 )

@@ -139,6 +139,7 @@ def test_what_builds_no_module_is_refused(teacher, table):
     [
         ({"module__hidden": 3}, r"module=MLP cannot be built from .*hidden=3.*unexpected keyword"),
         ({"module__hidden_sizes": (-1,)}, r"module=MLP cannot be built from .*hidden_sizes=\(-1,\)"),
+        ({"module__hidden_sizes": (8, 0)}, r"cannot be built from .*: hidden_sizes must be .*at least 1"),
         (
             {"optimizer__nonsense": 1},
             r"optimizer=AdamW cannot be built from lr=0.01, nonsense=1.*optimizer__",

@@ -235,3 +235,18 @@ def test_a_convolution_counts_for_each_pixel(student, three_threads):
     # Before the first step is counted the weights alone, each used once, are worth one thread.
     assert Noting.calls[0] == (True, 1)
     assert Noting.calls[-2] == (False, 3) or (True, 3) in Noting.calls
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_a_layer_without_units_is_counted_as_no_work(student, table):
+    class Hollow(nn.Module):
+        def __init__(self, n_features_in, n_classes):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(n_features_in, 0), nn.Linear(0, n_classes))
+
+        def forward(self, X):
+            return self.layers(X)
+
+    X, y = table
+    proba = student(module=Hollow, smoothing="none", max_epochs=1).fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(proba, np.tile(proba[0], (len(y), 1)))

@@ -3,8 +3,8 @@
 Run ``python -m benchmarks.speed.gpu``. Prints two tables. The first has seconds per epoch (fit) or per call
 (predict_proba) of hard-label training, medians over interleaved repetitions in one process, as ratios to the
 hand-written loop of the same row; all contenders keep the data on the GPU if they can. The second has the
-seconds of SmoothingSearchCV for 120 candidates in three folds beside one fit of one candidate times 360, which
-is what GridSearchCV does one after the other. ``--device cpu --rows 2000`` tries the script without a GPU.
+seconds of SmoothingSearchCV for 120 candidates in three folds beside one fit of one candidate times 360, as
+GridSearchCV does them one after the other. ``--device cpu --rows 2000`` tries the script without a GPU.
 """
 
 import argparse
@@ -152,7 +152,7 @@ def main():
         "repetitions": arguments.repetitions,
         "device": arguments.device,
     }
-    table, images = make_data(arguments.rows, 64), make_data(arguments.rows, 784)
+    table, images = make_data(arguments.rows, 64), make_data(arguments.rows // 6, 784)
     for width, batch_size in ((64, 128), (512, 1024)):
         compare(
             f"MLP {width}-{width}, batch {batch_size}",

@@ -146,16 +146,23 @@ def _is_numeric(column: Any) -> bool:
     return True
 
 
+def check_length(dataset: Any) -> int:
+    """Return how many items a Dataset has; raise if it does not say."""
+    try:
+        return len(dataset)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "A Dataset must have a length (__len__), so that its rows can be held out and counted; got "
+            f"{type(dataset).__name__} without a length. Read a stream into a list or an array first."
+        ) from error
+
+
 def check_dataset(dataset: Any) -> tuple[int, ...] | None:
     """Return the shape of a Dataset's inputs, None if its first item has none."""
-    try:
-        n = len(dataset)
-    except (TypeError, ValueError):
-        n = None
-    if not n:
+    if not check_length(dataset):
         raise ValueError(
-            "A Dataset must have a length and at least one item, so that rows can be held out; "
-            f"got {type(dataset).__name__} {'without a length' if n is None else 'of length 0'}."
+            "A Dataset must have at least one item, so that rows can be held out; "
+            f"got {type(dataset).__name__} of length 0."
         )
     item = dataset[0]
     if not isinstance(item, (tuple, list)) or len(item) != 2:

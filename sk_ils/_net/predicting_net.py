@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sk_ils._labels import distinct
-from sk_ils._net.inputs import check_dataset, check_features, is_dataset, labels_of
+from sk_ils._net.inputs import check_dataset, check_features, check_length, is_dataset, labels_of
 from sk_ils._net.module_errors import explain_module_error, explained_building
 from sk_ils._net.stateful_net import StatefulNet
 from sk_ils._net.threads import counted_work, threads_for, weight_flops
@@ -135,6 +136,7 @@ class PredictingNet(StatefulNet):
     def _check_inputs(self, X: Any, *, reset: bool) -> Any:
         """Return X as a tensor, or a Dataset as it is; learn its features, or compare them."""
         if is_dataset(X):
+            check_length(X)
             if reset and (shape := check_dataset(X)):
                 self._sample_shape, self.n_features_in_ = shape, shape[0]
             return X
@@ -160,9 +162,9 @@ class PredictingNet(StatefulNet):
         own = self.get_params_for(name)
         if not training:
             check_keeps_rows(own)
-        kwargs = own if "batch_sampler" in own else {"batch_size": self.batch_size, **own}
-        if kwargs.get("batch_size") == -1:
-            kwargs["batch_size"] = max(len(samples), 1)
+        kwargs = (
+            own if "batch_sampler" in own else {**own, "batch_size": self._batch_size(name, len(samples))}
+        )
         # A DataLoader without a generator draws a number from torch's global one, also in
         # prediction.
         state = self._training_state
@@ -175,6 +177,15 @@ class PredictingNet(StatefulNet):
                 return BatchLoader(samples, **kwargs)
             kwargs |= {"dtype": self._float_type, "in_order": not training}
             return DatasetLoader(samples, loader=DataLoader if loader is BatchLoader else loader, **kwargs)
+
+    def _batch_size(self, name: str, n_samples: int) -> int:
+        """Return how many samples a loader puts into a batch; -1 is all of them."""
+        size = self.get_params_for(name).get("batch_size", self.batch_size)
+        if not isinstance(size, Integral) or (size < 1 and size != -1):
+            raise ValueError(
+                f"batch_size must be an integer of at least 1, or -1 for all samples; got {size!r}."
+            )
+        return max(n_samples, 1) if size == -1 else int(size)
 
     def _slices_tensors(self, name: str) -> bool:
         """Return whether a loader slices tensors, and needs no DataLoader for its parameters."""
@@ -204,8 +215,7 @@ class PredictingNet(StatefulNet):
             that each weight counts as used once for a sample.
         """
         name = "iterator_train" if training else "iterator_valid"
-        size = self.get_params_for(name).get("batch_size", self.batch_size)
-        size = n_samples if size == -1 else min(size, n_samples)
+        size = min(self._batch_size(name, n_samples), n_samples)
         flops = self._flops or weight_flops(self.module_)
         with threads_for(flops * size * n_networks * (3 if training else 1), self._device()):
             if training and self._flops is None and not self.compile:

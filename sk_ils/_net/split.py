@@ -1,5 +1,6 @@
 """The one hold-out of a fit: which samples train, and which are held out."""
 
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -88,11 +89,28 @@ def fold_indices(folds: Any, y_encoded: NDArray[np.int64], groups: NDArray[Any] 
         return list(folds.split(y_encoded, y_encoded, groups))
 
 
+def _check_takes(train_split: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    """Raise if a train_split cannot be called with these arguments."""
+    try:
+        signature = inspect.signature(train_split)
+    except ValueError:
+        return  # a function of C that does not tell
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        named = ", ".join(["dataset", "y", *(f"{name}={name}" for name in kwargs)])
+        raise TypeError(
+            f"train_split is called as train_split({named}) and must return a pair of Datasets, the training "
+            f"part and the hold-out; {train_split!r} cannot be called so: {error}."
+        ) from error
+
+
 def called_split(
     train_split: Callable[..., Any], dataset: Dataset[Any], y: NDArray[Any], groups: NDArray[Any] | None
 ) -> Split:
     """Ask a skorch train_split, which gets (dataset, y) and returns two Datasets."""
     kwargs = {} if groups is None else {"groups": groups}
+    _check_takes(train_split, dataset, y, **kwargs)
     parts = train_split(dataset, y, **kwargs)
     try:
         train, valid = parts

@@ -85,7 +85,9 @@ def counted_work(module: nn.Module, note: Callable[[float], None]) -> Iterator[N
         output = output[0] if isinstance(output, tuple) and output else output
         size = output.numel() / max(len(output), 1) if isinstance(output, Tensor) and output.ndim else 1
         flops += sum(
-            2 * p.numel() * max(1, size / len(p)) for p in layer.parameters(recurse=False) if p.ndim > 1
+            2 * p.numel() * max(1, size / len(p))
+            for p in layer.parameters(recurse=False)
+            if p.ndim > 1 and len(p)
         )
 
     def finish(layer: nn.Module, args: Any, output: Any) -> None:
