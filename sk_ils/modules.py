@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from numbers import Integral
 
+import numpy as np
 from torch import Tensor, nn
 
 __all__ = ["MLP"]
@@ -36,7 +36,7 @@ class MLP(nn.Module):
     def __init__(self, n_features_in: int, n_classes: int, hidden_sizes: Sequence[int] = (128, 128)) -> None:
         super().__init__()
         # torch would build layers without units, and classify by a constant.
-        if not all(isinstance(size, Integral) and size >= 1 for size in hidden_sizes):
+        if not all(isinstance(size, int | np.integer) and size >= 1 for size in hidden_sizes):
             raise ValueError("hidden_sizes must be integers of at least 1, one for each hidden layer")
         sizes = [n_features_in, *hidden_sizes]
         layers: list[nn.Module] = [nn.Flatten()]

@@ -531,12 +531,13 @@ def test_a_copy_made_in_training_has_the_temperature_of_its_weights(teacher, tab
     X, y = table
     clf = teacher(callbacks=[Notes([])], max_epochs=4, device="auto").fit(X, y)
     for epoch, (_, inner) in enumerate(clf.callbacks[0].seen[:-1]):
-        alone = teacher(max_epochs=epoch + 1).fit(X, y)
+        alone = teacher(max_epochs=epoch + 1, device="auto").fit(X, y)
         if np.argmin(alone.history[:, "valid_loss"]) == epoch:  # the last epoch is the best one
             assert inner.temperature_ == alone.temperature_
         assert inner.device == "auto"
         assert inner.get_params()["device"] == "auto"
-    np.testing.assert_array_equal(teacher(max_epochs=4).fit(X, y).predict_proba(X), clf.predict_proba(X))
+    alone = teacher(max_epochs=4, device="auto").fit(X, y)
+    np.testing.assert_array_equal(alone.predict_proba(X), clf.predict_proba(X))
 
 
 def test_what_is_made_in_a_fit_has_the_device_that_was_asked_for(student, table):

@@ -750,6 +750,19 @@ def test_a_second_process_finds_the_teachers_of_a_module_instance(tmp_path, monk
     assert here.getvalue() == there.stdout
 
 
+class Alias:
+    """As typing.TypeAliasType: the class describes the module of its instances."""
+
+    @property
+    def __module__(self):
+        return "somewhere"
+
+
+def test_a_class_that_describes_the_module_of_its_instances_has_a_key():
+    assert content(Alias) == content(Alias)
+    assert content([Alias]) != content([torch.nn.Linear])
+
+
 def test_modules_that_differ_without_parameters_have_other_keys():
     one, other = torch.nn.Dropout(0.1), torch.nn.Dropout(0.2)
     assert content(one) != content(other)

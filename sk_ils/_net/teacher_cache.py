@@ -150,7 +150,8 @@ class _Reader:
         if isinstance(value, ModuleType):
             name = module = value.__name__
         else:
-            module = value.__module__ or "builtins"
+            # A class may hold a descriptor there, which describes the module of its instances.
+            module = value.__module__ if isinstance(value.__module__, str) else "builtins"
             name = f"{module}.{value.__qualname__}"
         version = _installed_version(module)
         if version is not None or isinstance(value, BuiltinFunctionType | ModuleType):
