@@ -34,7 +34,7 @@ from sk_ils._search.pipelines import (
     samples_of,
     with_seed,
 )
-from sk_ils._search.scoring import ABSENT_PROBA, NegCrossEntropyScorer
+from sk_ils._search.scoring import ABSENT_PROBA, NegCrossEntropyScorer, check_are_scorers
 from sk_ils._sklearn_compat import (
     BaseSearchCV,
     Interval,
@@ -458,6 +458,7 @@ class SmoothingSearchCV(BaseSearchCV):
     def _get_scorers(self) -> tuple[Any, Any]:
         if self.scoring is None:
             return NegCrossEntropyScorer(), "score"
+        check_are_scorers(self.scoring)
         scorers, refit_metric = super()._get_scorers()
         return scorers, refit_metric
 

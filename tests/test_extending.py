@@ -493,6 +493,23 @@ def test_a_callback_that_monitors_the_training_loss_needs_no_hold_out(teacher, t
     assert net.history[-1, "train_loss"] > 0
 
 
+def test_a_callback_that_monitors_what_nobody_records_says_what_there_is(teacher, table):
+    message = "'watcher' .EarlyStopping. monitors 'val_loss'.*train_loss, .*valid_loss"
+    with pytest.raises(ValueError, match=message):
+        teacher(callbacks=[("watcher", EarlyStopping(monitor="val_loss"))]).fit(*table)
+
+
+def test_a_key_error_of_a_callbacks_own_stays_what_it_is(teacher, table):
+    class Failing(Callback):
+        monitor = "valid_loss"
+
+        def on_epoch_end(self, net, **kwargs):
+            raise KeyError("valid_loss")
+
+    with pytest.raises(KeyError, match="valid_loss"):
+        teacher(callbacks=[Failing()]).fit(*table)
+
+
 def test_a_data_loader_class_goes_on_working_on_arrays(teacher, table):
     net = teacher(iterator_train=DataLoader, iterator_valid=DataLoader, max_epochs=1).fit(*table)
     plain = teacher(max_epochs=1).fit(*table)

@@ -119,7 +119,9 @@ def test_no_split_trains_on_everything_without_a_warning(student, table):
 )
 def test_teacher_and_student_share_one_hold_out(student, table, split, passed_on):
     X, y = numbered(table)
-    own = TeacherClassifier(max_epochs=2, train_split=None, callbacks=[SplitRecorder()], random_state=9, device="cpu")
+    own = TeacherClassifier(
+        max_epochs=2, train_split=None, callbacks=[SplitRecorder()], random_state=9, device="cpu"
+    )
     clf = student(
         train_split=split,
         callbacks=[SplitRecorder()],

@@ -564,6 +564,28 @@ def test_a_dataset_that_cannot_be_counted_is_refused(teacher, table):
             clf.predict_proba(stream)
 
 
+def test_a_dataset_that_miscounts_is_refused_in_any_kind_of_prediction(teacher, table):
+    class Negative(Pairs):
+        def __len__(self):
+            return -1
+
+    clf = teacher().fit(*table)
+    for method in ("predict_proba", "forward"):
+        with pytest.raises(ValueError, match=r"must have a length \(__len__\)"):
+            getattr(clf, method)(Negative(*table))
+
+
+@pytest.mark.parametrize("shape", [(0,), (2, 0), (0, 3)])
+def test_rows_without_a_number_are_refused(teacher, table, shape):
+    X, y = np.empty((len(table[0]), *shape)), table[1]
+    clf = teacher(train_split=None)
+    for call in (lambda: clf.fit(X, y), lambda: clf.partial_fit(X, y, classes=np.unique(y))):
+        with pytest.raises(ValueError, match=r"0 feature\(s\).* minimum of 1"):
+            call()
+    assert not hasattr(clf, "n_features_in_")
+    clf.fit(*table)
+
+
 @pytest.mark.parametrize(
     "name", ["criterion", "criterion__label_smoothing", "predict_nonlinearity", "classes"]
 )

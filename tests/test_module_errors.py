@@ -9,6 +9,7 @@ from torch.utils.data import TensorDataset
 
 # Made here, since drawing weights in a test would move torch's global generator.
 DOUBLE, HALF, WIDE = nn.Linear(6, 3).double(), nn.Linear(6, 3).half(), nn.Linear(9, 3)
+FROZEN = nn.Linear(6, 3).requires_grad_(False)
 
 
 class Failing(nn.Linear):
@@ -127,6 +128,25 @@ def test_an_allocation_of_torchs_that_fails_in_a_module_blames_no_sizes(teacher,
 def test_a_module_that_returns_no_tensor_of_logits_says_what_it_returned(teacher, table, make, found):
     with pytest.raises(ValueError, match=f"float Tensor of raw logits.*returned .*{found}"):
         teacher(module=Returning, module__make=make).fit(*table)
+
+
+def test_logits_of_bfloat16_become_probabilities(teacher, table):
+    X, y = table
+    proba = teacher(module=Returning, module__make=torch.Tensor.bfloat16).fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize(
+    "make", [torch.detach, lambda logits: logits.argmax(1).float()[:, None] + torch.ones(3)]
+)
+def test_logits_without_a_gradient_are_refused_before_training(teacher, table, make):
+    with pytest.raises(ValueError, match=r"logits have no gradient.*detach\(\)"):
+        teacher(module=Returning, module__make=make).fit(*table)
+
+
+def test_a_frozen_module_has_nothing_to_train(teacher, table):
+    with pytest.raises(ValueError, match="let some of its parameters require a gradient"):
+        teacher(module=FROZEN).fit(*table)
 
 
 def test_what_builds_no_module_is_refused(teacher, table):

@@ -456,6 +456,18 @@ def test_teacher_that_fails_fails_those_who_need_it(table, student):
     assert np.isnan(search.cv_results_["mean_test_score"]).tolist() == [False, False, True]
 
 
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize(
+    "metric", [sk_ils.metrics.expected_calibration_error, log_loss], ids=["ece", "log_loss"]
+)
+def test_a_metric_is_no_scorer(table, student, metric, several):
+    scoring = {"score": metric, "accuracy": "accuracy"} if several else metric
+    search = SmoothingSearchCV(student(), {"smoothing__epsilon": [0.1]}, scoring=scoring, refit="score")
+    with pytest.raises(TypeError, match=rf"scorer\(estimator, X, y\).*make_scorer\({metric.__name__}"):
+        search.fit(*table)
+    assert not hasattr(search, "cv_results_")
+
+
 def test_search_without_any_score_raises(table, student):
     with pytest.raises(ValueError, match="All the 3 fits failed"):
         SmoothingSearchCV(student(), {"smoothing": [Exploding()]}, cv=3).fit(*table)

@@ -45,7 +45,9 @@ from sk_ils._net.training import (
     Meter,
     NonFiniteLossError,
     TrainingState,
+    check_has_gradient,
     check_monitors,
+    explain_unknown_monitor,
     held_out_temperature,
     weighted_mean,
 )
@@ -367,6 +369,9 @@ class CalibratedNet(PredictingNet):
             self.notify("on_epoch_end", **on_epoch)
         except KeyboardInterrupt:
             return True
+        except KeyError as error:
+            explain_unknown_monitor(error, self.callbacks_, self.history[-1])
+            raise
         return False
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
@@ -464,6 +469,8 @@ class CalibratedNet(PredictingNet):
             Scalar: sum of weight * loss over sum of weights.
         """
         logits = self._check_logits(y_pred, len(y_true.y_encoded))
+        if training:
+            check_has_gradient(logits)
         target = self._loss_target(y_true, logits, X) if training else y_true.y_encoded
         target = target.to(logits.device)
         if y_true.weight is None:

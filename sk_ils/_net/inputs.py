@@ -65,6 +65,10 @@ def check_features(estimator: Any, X: Any, dtype: str | None, *, reset: bool) ->
         raise
     if array.dtype.kind not in "fiub":
         raise ValueError(f"X must hold numbers, got the type {array.dtype}.")
+    if 0 in array.shape[1:]:  # scikit-learn looks at tables only
+        raise ValueError(
+            f"Found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is required."
+        )
     return to_tensor(array.astype(np.uint8) if array.dtype == np.bool_ else array)
 
 

@@ -278,7 +278,7 @@ class PredictingNet(StatefulNet):
         Tensor
         """
         self.check_is_fitted()
-        samples = self.get_dataset(X if is_dataset(X) else self._check_inputs(X, reset=False))
+        samples = self.get_dataset(self._check_inputs(X, reset=False))
         self._set_training(training)
         infer = self.infer
         if type(self).infer is PredictingNet.infer:
@@ -335,7 +335,7 @@ class PredictingNet(StatefulNet):
             outputs = [self._check_logits(output) for output in self.forward_iter(samples)]
         if not outputs:
             raise ValueError("X holds no rows: there is nothing to predict.")
-        logits = torch.cat(outputs).detach().cpu().numpy()
+        logits: NDArray[np.floating] = as_numpy(torch.cat(outputs))
         check_finite(logits, self.get_dataset(X).X)
         return logits
 

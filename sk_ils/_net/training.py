@@ -130,6 +130,45 @@ def check_monitors(callbacks: list[tuple[str, Any]], *, has_hold_out: bool) -> N
             )
 
 
+def explain_unknown_monitor(
+    error: KeyError, callbacks: list[tuple[str, Any]], record: dict[str, Any]
+) -> None:
+    """Raise what an error means if some callback monitors what is not recorded.
+
+    Parameters
+    ----------
+    error : KeyError
+        Raised while callbacks were told of the end of an epoch.
+    callbacks : list of (name, callback)
+        Initialized ones.
+    record : dict
+        The history's last epoch.
+
+    Raises
+    ------
+    ValueError
+        If that is so.
+    """
+    for name, callback in callbacks:
+        monitor = getattr(callback, "monitor", None)
+        if isinstance(monitor, str) and monitor in str(error) and monitor not in record:
+            known = ", ".join(key for key in record if key != "batches")
+            raise ValueError(
+                f"The callback {name!r} ({type(callback).__name__}) monitors {monitor!r}, which the history "
+                f"does not record. It records: {known}."
+            ) from error
+
+
+def check_has_gradient(logits: Tensor) -> None:
+    """Raise if nothing can be trained by logits of a training step."""
+    if torch.is_grad_enabled() and not logits.requires_grad:
+        raise ValueError(
+            "The module's logits have no gradient, so that nothing can be trained: let its forward return "
+            "them without detach(), no_grad() or a way through NumPy, and let some of its parameters require "
+            "a gradient."
+        )
+
+
 def check_rows(output: Any, n_rows: int) -> None:
     """Raise unless a module's output has one row for each sample.
 

@@ -1,5 +1,6 @@
 """The score that a search takes if it is given none."""
 
+import inspect
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,35 @@ from sk_ils._sklearn_compat import check_sample_weight
 
 # What a class that the training part lacks is scored with.
 ABSENT_PROBA = 1e-7
+
+
+def check_are_scorers(scoring: Any) -> None:
+    """Raise if a callable in `scoring`, such as a metric, cannot be called as a scorer is.
+
+    Parameters
+    ----------
+    scoring : str, callable, list or dict
+        As of `SmoothingSearchCV`.
+
+    Raises
+    ------
+    TypeError
+        If that is so.
+    """
+    for scorer in scoring.values() if isinstance(scoring, dict) else [scoring]:
+        if not callable(scorer):
+            continue
+        try:
+            inspect.signature(scorer).bind("estimator", "X", "y")
+        except ValueError:  # of a function without a signature, from an extension module
+            continue
+        except TypeError as error:
+            name = getattr(scorer, "__name__", repr(scorer))
+            raise TypeError(
+                f"scoring must be called as scorer(estimator, X, y); {name} cannot be: {error}. A metric "
+                f"becomes a scorer by sklearn.metrics.make_scorer({name}, greater_is_better=False, "
+                "response_method='predict_proba'); calibration_scoring() has those of this package."
+            ) from error
 
 
 class NegCrossEntropyScorer:
