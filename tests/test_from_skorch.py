@@ -523,6 +523,17 @@ def test_set_params(net, table):
     assert_array_equal(clf.predict_proba(table[0]), before)
     assert clf.fit(*table).module_.hidden.out_features == 3
 
+    class Counter(Callback):
+        epochs = 0
+
+        def on_epoch_end(self, net, **kwargs):
+            self.epochs += 1
+
+    clf.set_params(callbacks=[("counter", Counter())]).partial_fit(*table)
+    assert dict(clf.callbacks_)["counter"].epochs == clf.max_epochs
+    clf.set_params(callbacks__counter__epochs=10).partial_fit(*table)
+    assert dict(clf.callbacks_)["counter"].epochs == 10 + clf.max_epochs
+
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_failures(net, table, error):

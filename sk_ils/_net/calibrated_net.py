@@ -221,6 +221,8 @@ class CalibratedNet(PredictingNet):
         with self.fit_session(seed):
             if not self.initialized_:
                 self.initialize()
+            elif self._has_old_callbacks:
+                self._initialize_callbacks()
             # A training that goes on has another order than the one before.
             order = torch.Generator().manual_seed(seed + len(self.history))
             state = TrainingState(self._device(), order, self._has_hook("on_grad_computed"))

@@ -28,6 +28,8 @@ class StatefulNet(SklearnNet):
     _sample_shape: tuple[int, ...] | None = None
     # Of a forward pass, for one sample; None before the first one.
     _flops: float | None = None
+    # Whether `callbacks_` were made of other parameters than those that are set.
+    _has_old_callbacks = False
     # Exists while a network is trained.
     _training_state: TrainingState | None = None
     temperature_: float
@@ -88,8 +90,9 @@ class StatefulNet(SklearnNet):
         """Set parameters, all or none; a fitted network changes at the next fit only.
 
         Exceptions are `lr` and `optimizer__...`, which also act on the optimizer that a following
-        `partial_fit` goes on with, as in skorch; and what a callback sets in ``on_train_begin``,
-        such as skorch's InputShapeSetter: the network is built anew with it.
+        `partial_fit` goes on with, as in skorch; `callbacks` and their parameters, which it takes,
+        too; and what a callback sets in ``on_train_begin``, such as skorch's InputShapeSetter: the
+        network is built anew with it.
 
         Parameters
         ----------
@@ -104,9 +107,23 @@ class StatefulNet(SklearnNet):
         super().set_params(**params)
         state = self._training_state
         parts = {name.partition("__")[0] for name in params}
+        if "callbacks" in parts:
+            self._has_old_callbacks = True
         if state is not None and state.may_rebuild and parts.intersection(self._modules):
             self._initialize_module()
             self._initialize_optimizer()
+        return self
+
+    def initialize_callbacks(self) -> Self:
+        """Build the callbacks of the parameters, as skorch does, and tell each of them so.
+
+        Returns
+        -------
+        self
+            The estimator.
+        """
+        super().initialize_callbacks()
+        self._has_old_callbacks = False
         return self
 
     def _knows_classes(self) -> bool:
