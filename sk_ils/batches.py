@@ -109,6 +109,24 @@ class SampleSet(Dataset[Any]):
         X = self.X[chosen] if isinstance(self.X, Tensor) else Subset(self.X, chosen.tolist())
         return SampleSet(X, *self.targets(chosen))
 
+    def some(self, limit: int) -> "SampleSet":
+        """Return a limited number of samples, of the same set always the same ones.
+
+        Parameters
+        ----------
+        limit : int
+            Largest number of samples.
+
+        Returns
+        -------
+        SampleSet
+            In the order of these samples; all of them if they are no more than `limit`.
+        """
+        if len(self) <= limit:
+            return self
+        drawn = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))[:limit]
+        return self.take(drawn.sort().values)
+
     def with_soft(self, soft: Tensor | None) -> "SampleSet":
         """Return the same samples with other soft targets.
 

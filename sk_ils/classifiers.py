@@ -46,7 +46,9 @@ class TeacherClassifier(CalibratedNet):
         Returns raw logits, one for each class. None is :class:`sk_ils.modules.MLP`. A class is
         built with ``module__...`` parameters, and with the sizes of the data if its ``__init__``
         names `n_features_in` or `in_features` (the second dimension of X), `n_classes` or
-        `num_classes`. An instance is copied in each fit.
+        `num_classes`. An instance is copied in each fit. If it has a method
+        ``adapt(X, sample_weight)``, that is called once before its training, with at most 10,000
+        training rows as one Tensor, and their weights or None.
     optimizer : torch optimizer class, default=AdamW
         Its parameters are set as ``optimizer__weight_decay`` and the like.
     lr : float, default=0.001
@@ -65,7 +67,7 @@ class TeacherClassifier(CalibratedNet):
         with one row stay in training. A callable is skorch's: ``ValidSplit(5)`` or
         ``predefined_split(dataset)``. None, or (with a warning) fewer than 10 held-out samples:
         trains on all samples, keeps the last epoch, `temperature_` is 1.
-    patience : int or None, default=None
+    patience : int or None, default=20
         Epochs without a lower validation cross-entropy after which training stops; None never
         stops. With a hold-out, the epoch with the lowest validation cross-entropy (of hard labels)
         is restored either way.
@@ -246,7 +248,9 @@ class InstanceSmoothedClassifier(CalibratedNet):
         Returns raw logits, one for each class. None is :class:`sk_ils.modules.MLP`. A class is
         built with ``module__...`` parameters, and with the sizes of the data if its ``__init__``
         names `n_features_in` or `in_features` (the second dimension of X), `n_classes` or
-        `num_classes`. An instance is copied in each fit.
+        `num_classes`. An instance is copied in each fit. If it has a method
+        ``adapt(X, sample_weight)``, that is called once before its training, with at most 10,000
+        training rows as one Tensor, and their weights or None.
     smoothing : str or rule, default="ils2"
         The rule of :mod:`sk_ils.smoothing`: "none", "uniform", "ils1", "ils2", "ils",
         "class", "distillation" or "bootstrap", or an instance such as ``ILS(shift=0.9)``. The
@@ -295,7 +299,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         with one row stay in training. A callable is skorch's: ``ValidSplit(5)`` or
         ``predefined_split(dataset)``. None, or (with a warning) fewer than 10 held-out samples:
         trains on all samples, keeps the last epoch, `temperature_` is 1.
-    patience : int or None, default=None
+    patience : int or None, default=20
         Epochs without a lower validation cross-entropy after which training stops; None never
         stops. With a hold-out, the epoch with the lowest validation cross-entropy (of hard labels)
         is restored either way.
@@ -400,7 +404,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         iterator_train: Any = BatchLoader,
         iterator_valid: Any = BatchLoader,
         train_split: Any = 0.2,
-        patience: int | None = None,
+        patience: int | None = 20,
         temperature_scaling: bool = True,
         callbacks: Any = None,
         warm_start: bool = False,

@@ -61,7 +61,7 @@ def test_tables_of_another_type_than_the_module_name_both_types_and_the_paramete
     with pytest.raises(ValueError, match=r"type float64.*type float32: dtype='float32'"):
         teacher(dtype=None).fit(X, y)
     with pytest.raises(ValueError, match=r"type int64.*type float32"):
-        teacher(dtype=None).fit((9 * X).astype(np.int64), y)
+        teacher(dtype=None, module=WIDE).fit((9 * X).astype(np.int64), y)
 
 
 def test_a_module_of_another_width_names_the_batch_and_the_sizes(teacher, student, table):

@@ -204,8 +204,8 @@ def test_memory_of_a_candidate_is_counted_in_weights_outputs_and_targets(table, 
     net = student()
     data = net.prepare_fit(*table, seed=0)
     assert support.affordable_size(net, data) > 1000
-    weights = (6 * 16 + 16 + 16 * 3 + 3) * 4
-    outputs = (6 + 16 + 16 + 3) * 4 * 32  # flattened input, layer, ReLU and logits of a batch
+    weights = (54 * 16 + 16 + 16 * 3 + 3) * 4
+    outputs = (54 + 16 + 16 + 3) * 4 * 32  # encoded input, layer, ReLU and logits of a batch
     targets = 192 * 3 * 4
     one = 6 * weights + 3 * outputs + 2 * targets
     five = 2 * (5 * one + 6 * targets)  # half of it for five networks and what is there once

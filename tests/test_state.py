@@ -319,7 +319,7 @@ def test_a_file_of_parameters_is_safetensors_without_a_pickle(teacher, table):
     clf = teacher(max_epochs=1).fit(*table)
     data = saved(clf).read()
     state = safetensors.torch.load(data)
-    assert torch.equal(state["layers.1.weight"], clf.module_.state_dict()["layers.1.weight"])
+    assert torch.equal(state["layers.0.weight"], clf.module_.state_dict()["layers.0.weight"])
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     about = json.loads(header["__metadata__"]["sk_ils"])
     assert about["temperature"] == clf.temperature_
@@ -365,7 +365,7 @@ def test_labels_that_json_cannot_hold_are_refused(teacher, table, tmp_path):
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (lambda make, X, y: make(module__hidden_sizes=(3,)), r"another network.*\[16, 6\].*\[3, 6\]"),
+        (lambda make, X, y: make(module__hidden_sizes=(3,)), r"another network.*\[16, 54\].*\[3, 54\]"),
         (lambda make, X, y: make(module__hidden_sizes=(16, 16)), "another network.*Missing key"),
         (lambda make, X, y: make().fit(X[:, :4], y), "n_features_in is 6 in the file, and 4 here"),
         (

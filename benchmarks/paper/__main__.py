@@ -37,6 +37,7 @@ from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
 from benchmarks.paper.tables import CURVATURE, LIMITS, MEASURES, N_BINS, SHIFT, all_tables, choose
+from benchmarks.plain import PlainMLP
 from sk_ils import InstanceSmoothedClassifier, SmoothingSearchCV, TeacherClassifier
 from sk_ils.datasets import make_gaussian_circles
 from sk_ils.metrics import expected_calibration_error
@@ -119,6 +120,7 @@ class Experiment:
             make_gaussian_circles(n, random_state=3 * seed + part) for part, n in enumerate((50, 50, 5000))
         )
         self.parameters = {
+            "module": PlainMLP,
             "module__hidden_sizes": (64,) * 5,
             "optimizer": torch.optim.Adam,
             "lr": 1e-2,

@@ -26,6 +26,7 @@ from sklearn.metrics import log_loss
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 
+from benchmarks.plain import PlainMLP
 from sk_ils import TeacherClassifier
 from sk_ils.datasets import GaussianCircles, make_gaussian_circles
 from sk_ils.metrics import expected_calibration_error
@@ -113,6 +114,7 @@ def plain_network(circles, seed):
     train, valid = data
     test = make_gaussian_circles(5000, circles=circles, random_state=seed + 2)
     clf = TeacherClassifier(
+        module=PlainMLP,
         module__hidden_sizes=(64,) * 5,
         optimizer=torch.optim.Adam,
         lr=1e-2,

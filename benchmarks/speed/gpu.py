@@ -21,11 +21,11 @@ from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch import nn
 
+from benchmarks.plain import PlainMLP
 from benchmarks.real_data.nets import SmallResNet
 from benchmarks.speed.overhead import hand_fit, hand_predict, interleaved, print_rows
 from benchmarks.speed.search import GRID, N_SPLITS
 from sk_ils import InstanceSmoothedClassifier, SmoothingSearchCV, TeacherClassifier
-from sk_ils.modules import MLP
 
 N_CLASSES = 10
 
@@ -97,6 +97,7 @@ def compare_search(data, *, epochs, device):
     """Print what the search costs beside the fits that it replaces."""
     X, y = data
     net = InstanceSmoothedClassifier(
+        module=PlainMLP,
         module__hidden_sizes=(64, 64),
         batch_size=128,
         max_epochs=epochs,
@@ -156,7 +157,7 @@ def main():
     for width, batch_size in ((64, 128), (512, 1024)):
         compare(
             f"MLP {width}-{width}, batch {batch_size}",
-            lambda width=width: MLP(64, N_CLASSES, (width, width)),
+            lambda width=width: PlainMLP(64, N_CLASSES, (width, width)),
             table,
             batch_size=batch_size,
             **common,

@@ -20,6 +20,7 @@ import numpy as np
 import sklearn
 import torch
 
+from benchmarks.plain import PlainMLP
 from sk_ils import InstanceSmoothedClassifier
 from sk_ils.model_selection import SmoothingSearchCV
 
@@ -76,9 +77,11 @@ def fit(case, epochs):
     """Fit a search, or a classifier alone."""
     n_fold = round(case.rows / 0.8)
     net = InstanceSmoothedClassifier(
+        module=PlainMLP,
         module__hidden_sizes=(HIDDEN,),
         batch_size=BATCH_SIZE,
         max_epochs=epochs,
+        patience=None,
         device="cpu",
         random_state=0,
     )

@@ -18,8 +18,8 @@ from skorch.helper import predefined_split
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from benchmarks.plain import PlainMLP
 from sk_ils import InstanceSmoothedClassifier
-from sk_ils.modules import MLP
 from sk_ils.smoothing import ILS
 
 N_ROWS, N_FEATURES, N_CLASSES = 50_000, 64, 10
@@ -123,7 +123,7 @@ def compare_fit_and_predict(batch_size, epochs, repetitions, data):
     valid = predefined_split(Dataset(X_valid, y_valid))
     tensors = [torch.from_numpy(part) for part in (X_train, X_valid, y_valid)]
     common = {
-        "module": MLP,
+        "module": PlainMLP,
         "module__hidden_sizes": (64, 64),
         "optimizer": torch.optim.AdamW,
         "lr": 1e-3,
@@ -133,7 +133,7 @@ def compare_fit_and_predict(batch_size, epochs, repetitions, data):
         "verbose": 0,
         "device": "cpu",
     }
-    ours = InstanceSmoothedClassifier(**common, smoothing="ils", random_state=0)
+    ours = InstanceSmoothedClassifier(**common, smoothing="ils", patience=None, random_state=0)
     stock = NeuralNetClassifier(
         **common,
         module__n_features_in=N_FEATURES,
@@ -144,7 +144,7 @@ def compare_fit_and_predict(batch_size, epochs, repetitions, data):
 
     def by_hand():
         soft = torch.from_numpy(ILS().targets(y_train, np.log(p_train).astype(np.float32)))
-        module = MLP(N_FEATURES, N_CLASSES, (64, 64))
+        module = PlainMLP(N_FEATURES, N_CLASSES, (64, 64))
         return hand_fit(tensors[0], soft, *tensors[1:], batch_size=batch_size, epochs=epochs, module=module)
 
     contenders = {
@@ -216,7 +216,7 @@ def main():
         compare_fit_and_predict(batch_size, epochs, arguments.repetitions, data)
     compare_teachers(
         "hand loop, MLP 256-256",
-        lambda: MLP(N_FEATURES, N_CLASSES, (256, 256)),
+        lambda: PlainMLP(N_FEATURES, N_CLASSES, (256, 256)),
         128,
         10,
         arguments.repetitions,

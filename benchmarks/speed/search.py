@@ -33,6 +33,7 @@ from sklearn.datasets import fetch_openml
 from sklearn.model_selection import GridSearchCV, ParameterGrid, ShuffleSplit
 from sklearn.preprocessing import scale
 
+from benchmarks.plain import PlainMLP
 from sk_ils import InstanceSmoothedClassifier
 from sk_ils.model_selection import SmoothingSearchCV
 
@@ -130,9 +131,11 @@ class PeakMemory(threading.Thread):
 def make_search(name, setting, candidates, memory, cv, epochs):
     """Return a search that only scores, without a last fit."""
     net = InstanceSmoothedClassifier(
+        module=PlainMLP,
         module__hidden_sizes=(64, 64),
         batch_size=128,
         max_epochs=epochs,
+        patience=None,
         device=setting.device,
         random_state=0,
     )

@@ -4,16 +4,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 from torch import Tensor
 
-from sk_ils.modules import MLP
-
-# Root mean square of a column. On 28 of 36 PMLB tables, 60 epochs of the default network with and
-# without StandardScaler: each of the 13 tables with a larger column lost log loss (0.03 to 1.5
-# nats), most of them accuracy (up to 0.63).
-_LARGE = 100.0
 _SUM_TOLERANCE = 1e-3
 
 _given: ContextVar[set[str] | None] = ContextVar("given", default=None)
@@ -42,29 +35,6 @@ def advise(topic: str, text: str) -> None:
         warnings.warn(text, stacklevel=2)
     if given is not None:
         given.add(topic)
-
-
-def advise_on_scale(module: Any, X: Any) -> None:
-    """Warn of a table whose columns are too large for the default network, which scales nothing.
-
-    Parameters
-    ----------
-    module : torch module class, instance or None
-        Another one than the default may scale its input.
-    X : Tensor of shape (n_samples, ...) or Dataset
-        All rows or a batch. Only tables, (n_samples, n_features), are looked at.
-    """
-    if module not in (None, MLP) or not isinstance(X, Tensor) or X.ndim != 2 or not X.is_floating_point():
-        return
-    sizes = X.square().mean(dim=0).sqrt()
-    largest = int(sizes.argmax())
-    if sizes[largest] > _LARGE:
-        advise(
-            "scale",
-            f"Column {largest} of X has values of about {float(sizes[largest]):.3g} (root mean square). The "
-            "default network learns badly from features that large: put StandardScaler before it in a "
-            "Pipeline.",
-        )
 
 
 def advise_on_probabilities(logits: Tensor) -> None:

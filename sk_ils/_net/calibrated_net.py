@@ -15,7 +15,7 @@ from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from sk_ils._net.advice import advise_on_probabilities, advise_on_scale, each_once
+from sk_ils._net.advice import advise_on_probabilities, each_once
 from sk_ils._net.fit_data import (
     FitData,
     HeldOut,
@@ -168,7 +168,6 @@ class CalibratedNet(PredictingNet):
         known = self.classes_ if self.initialized_ and self._knows_classes() else None
         classes = known if held_out is None else held_out.classes
         samples, self._schema = self._check_samples(X, y, sample_weight, classes=classes, reset=known is None)
-        advise_on_scale(self.module, samples.X)
         if held_out is not None:
             valid, _ = self._check_samples(
                 held_out.X, held_out.y, held_out.sample_weight, classes=held_out.classes, reset=False
@@ -260,6 +259,7 @@ class CalibratedNet(PredictingNet):
             state.may_rebuild = True
             self.notify("on_train_begin", X=train.X, y=y)
             state.may_rebuild = False
+            self.adapt_module(samples)
             if valid is not None:
                 self.temperature_ = 1.0  # a callback may have loaded one, with the network
             self.fit_loop(train, state.held_out, epochs=epochs)
@@ -447,7 +447,6 @@ class CalibratedNet(PredictingNet):
 
     def _after_training_step(self, X: Any, step: dict[str, Any], *, is_first: bool) -> None:
         if is_first and len(self.history) <= 1:
-            advise_on_scale(self.module, X)  # of a Dataset nothing was known before
             advise_on_probabilities(self._check_logits(step["y_pred"]))
         note_training_step()
 

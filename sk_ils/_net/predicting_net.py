@@ -29,6 +29,8 @@ from sk_ils.temperature import log_softmax, softmax
 
 # Samples of a table that are predicted together at least; see _infer_padded.
 _MIN_BLOCK = 32
+# Rows that a module is adapted to, at most.
+_N_ADAPTED = 10_000
 _SLICING = set(inspect.signature(BatchLoader).parameters)
 
 
@@ -61,7 +63,29 @@ class PredictingNet(StatefulNet):
         if not isinstance(built, nn.Module):
             raise TypeError(f"module must build a torch module; {module!r} gave {type(built).__name__}.")
         self.module_ = built
+        self._is_adapted = False
         return self
+
+    def adapt_module(self, samples: SampleSet) -> None:
+        """Let a module that has a method ``adapt(X, sample_weight)`` see training rows, once.
+
+        It is called before the first training step of a network that was built, not loaded, with
+        at most 10,000 rows, which are drawn always alike, in one Tensor; not for other inputs.
+
+        Parameters
+        ----------
+        samples : SampleSet
+            The training part.
+        """
+        adapt = getattr(self.module_, "adapt", None)
+        if self._is_adapted or not callable(adapt):
+            return
+        few = samples.some(_N_ADAPTED)
+        batches = [batch for batch, _ in self.get_iterator(few)]
+        if all(isinstance(batch, Tensor) for batch in batches):
+            with torch.no_grad():
+                adapt(torch.cat(batches), few.weight)
+        self._is_adapted = True
 
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> Self:
         """Build the optimizer, as in skorch.

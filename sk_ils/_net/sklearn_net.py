@@ -112,7 +112,7 @@ class SklearnNet(NeuralNetClassifier):
         iterator_train: Any = BatchLoader,
         iterator_valid: Any = BatchLoader,
         train_split: Any = 0.2,
-        patience: int | None = None,
+        patience: int | None = 20,
         temperature_scaling: bool = True,
         callbacks: Any = None,
         warm_start: bool = False,

@@ -30,6 +30,8 @@ class StatefulNet(SklearnNet):
     _flops: float | None = None
     # Whether `callbacks_` were made of other parameters than those that are set.
     _has_old_callbacks = False
+    # Whether the module has seen training rows, if it asks for them.
+    _is_adapted = False
     # Exists while a network is trained.
     _training_state: TrainingState | None = None
     temperature_: float
@@ -144,7 +146,7 @@ class StatefulNet(SklearnNet):
         """Drop everything that a fit has learned."""
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             self.__dict__.pop(name)
-        for name in ("_modules", "_criteria", "_optimizers", "_sample_shape", "_flops"):
+        for name in ("_modules", "_criteria", "_optimizers", "_sample_shape", "_flops", "_is_adapted"):
             self.__dict__.pop(name, None)
 
     def check_training_readiness(self) -> None:
@@ -357,6 +359,7 @@ class StatefulNet(SklearnNet):
                 stacklevel=3,
             )
         self.temperature_ = 1.0 if saved.temperature is None else saved.temperature
+        self._is_adapted = True
 
     def _initialize_to_load(self) -> None:
         """Build the network; skorch's AccelerateMixin loads on "cpu", and does not build there."""

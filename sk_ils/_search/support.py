@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sk_ils._net.advice import advise_on_probabilities, advise_on_scale
+from sk_ils._net.advice import advise_on_probabilities
 from sk_ils._net.fit_data import FitData
 from sk_ils._net.module_errors import is_out_of_memory
 from sk_ils._net.training import check_logits
@@ -98,7 +98,6 @@ def _why_module_refuses(net: InstanceSmoothedClassifier, data: FitData, device: 
         stacked = Stack(net, 2, device).logits(X, training=False)
         net.module_.eval()
         alone = check_logits(net.infer(X), len(net.classes_))
-    advise_on_scale(net.module, X)
     advise_on_probabilities(alone)
     if not torch.allclose(stacked, alone[:, None].expand_as(stacked), rtol=1e-3, atol=1e-3):
         return "the module gives other logits under torch.func.vmap than alone"

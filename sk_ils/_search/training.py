@@ -138,6 +138,7 @@ def train_stacked(
     """
     with net.training(data.seed) as state:
         net.initialize()  # every stack starts with the random numbers that a fit alone starts with
+        net.adapt_module(samples)
         samples = net.place_samples(samples, "iterator_train", state)
         valid = None
         if data.valid is not None:

@@ -1,0 +1,191 @@
+"""What the results say: ratios of log loss over tables, with intervals, other measures, and the time.
+
+    python -m benchmarks.comparison.report --half reporting
+    python -m benchmarks.comparison.report --half reporting --picture docs/images/comparison.png
+
+Prints Markdown. A table's ratio of two methods is the geometric mean over the seeds that both have; other
+measures are means over seeds. Intervals are Student's t over tables, of the logarithms, 95 %: they hold for
+tables like these, not for other splits of the same ones.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t
+
+from benchmarks.comparison.__main__ import RESULTS
+from benchmarks.comparison.methods import METHODS, OURS, REFERENCE
+from benchmarks.comparison.tables import HALVES
+from benchmarks.markdown import markdown_table
+
+LEVEL = 0.95
+ENSEMBLE = "five folds, any rule tuned +T"
+DEFAULT = "one network, default +T"
+#: What the ensemble and the untuned default are compared with, beside the reference.
+PAIRS = [
+    (ENSEMBLE, "RealMLP-TD, LS, by cross-entropy +T"),
+    (ENSEMBLE, "RealMLP-TD, LS, by cross-entropy, five folds +T"),
+    (ENSEMBLE, "CatBoost"),
+    (ENSEMBLE, "LightGBM, CCCV"),
+    (ENSEMBLE, "five folds, hard labels +T"),
+    (ENSEMBLE, "five folds, LS tuned +T"),
+    (ENSEMBLE, "deep ensemble of five +T"),
+    (DEFAULT, "RealMLP-TD, as it comes +T"),
+    (DEFAULT, "one network, hard labels +T"),
+]
+_MEASURES = ("brier", "accuracy", "classwise_ece", "ece")
+
+
+def load(file, half):
+    """Return the results of the tables of a half."""
+    frame = pd.read_csv(file)
+    return frame[frame["table"].isin(HALVES[half])]
+
+
+def log_ratios(frame, method, reference, column="log_loss"):
+    """Return for each table the mean over common seeds of the logarithm of a ratio."""
+    both = frame[frame["method"].isin([method, reference])].pivot_table(
+        index=["table", "seed"], columns="method", values=column
+    )
+    if not {method, reference} <= set(both.columns):
+        return pd.Series(dtype=float)
+    logs = np.log(both.dropna())
+    return (logs[method] - logs[reference]).groupby("table").mean()
+
+
+def t_interval(values):
+    """Return the mean of values, and Student's t interval of their expectation."""
+    values = np.asarray(values)
+    mean = values.mean()
+    if len(values) < 2:
+        return mean, np.nan, np.nan
+    half = t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return mean, mean - half, mean + half
+
+
+def percent(log_ratio):
+    """Return a ratio's logarithm as a change in percent."""
+    return f"{100 * np.expm1(log_ratio):+.1f} %"
+
+
+def comparison_cells(ratios):
+    """Return the cells of a comparison: change, interval, tables on which it is better."""
+    if ratios.empty:
+        return ["not run", "", ""]
+    mean, low, high = t_interval(ratios)
+    return [percent(mean), f"[{percent(low)}, {percent(high)}]", f"{int((ratios < 0).sum())}/{len(ratios)}"]
+
+
+def overview(frame):
+    """Return the rows of the table of all methods, the best first."""
+    rows = []
+    for method in METHODS:
+        own = frame[frame["method"] == method]
+        if own.empty:
+            continue
+        ratios = log_ratios(frame, method, REFERENCE)
+        means = own.groupby("table")[list(_MEASURES)].mean().mean()
+        seconds = np.exp(np.log(own.groupby("table")["cpu_seconds"].mean()).mean())
+        cells = comparison_cells(ratios) if method != REFERENCE else ["0", "", ""]
+        rows.append(
+            (
+                ratios.mean(),
+                [
+                    method,
+                    *cells,
+                    *(f"{means[name]:.4f}" for name in _MEASURES),
+                    f"{seconds:.1f}",
+                    own["seed"].nunique(),
+                ],
+            )
+        )
+    return [row for _, row in sorted(rows, key=lambda pair: pair[0])]
+
+
+def optimism(frame):
+    """Return by how much the out-of-fold log loss is below that of test rows: mean and interval, in nats."""
+    own = frame[frame["method"] == ENSEMBLE].dropna(subset=["out_of_fold_log_loss"])
+    gaps = (own["log_loss"] - own["out_of_fold_log_loss"]).groupby(own["table"]).mean()
+    return t_interval(gaps), len(gaps)
+
+
+def report(file, half):
+    """Return the report as Markdown."""
+    frame = load(file, half)
+    n = frame["table"].nunique()
+    header = [
+        "method",
+        "log loss",
+        "95 % interval",
+        "better on",
+        "Brier",
+        "accuracy",
+        "class-wise ECE",
+        "ECE",
+        "CPU s",
+        "seeds",
+    ]
+    parts = [
+        f"## The {half} half: {n} tables\n",
+        f"Log loss relative to '{REFERENCE}'; CPU s is a geometric mean over tables.\n",
+        markdown_table(header, overview(frame)),
+        "## Pairs\n",
+        markdown_table(
+            ["method", "against", "log loss", "95 % interval", "better on"],
+            [[method, other, *comparison_cells(log_ratios(frame, method, other))] for method, other in PAIRS],
+        ),
+    ]
+    (mean, low, high), n_tables = optimism(frame)
+    if n_tables:
+        parts.append(
+            f"The out-of-fold log loss of the ensemble's choice is below its test log loss by {mean:.4f} "
+            f"nats [{low:.4f}, {high:.4f}] ({n_tables} tables).\n"
+        )
+    return "\n".join(parts)
+
+
+def draw(file, half, picture):
+    """Save a picture: log loss against CPU seconds, a dot for each method."""
+    import matplotlib.pyplot as plt
+
+    frame = load(file, half)
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    for method in METHODS:
+        own = frame[frame["method"] == method]
+        if own.empty:
+            continue
+        ratios = log_ratios(frame, method, REFERENCE)
+        seconds = np.exp(np.log(own.groupby("table")["cpu_seconds"].mean()).mean())
+        mine = method in OURS
+        change = 100 * np.expm1(ratios.mean())
+        axes.plot(seconds, change, "o", color="C0" if mine else "C1", ms=8 if mine else 6)
+        axes.annotate(method, (seconds, change), xytext=(5, 4), textcoords="offset points", fontsize=7)
+    axes.set(
+        xscale="log",
+        xlabel="CPU seconds of fit and prediction (geometric mean)",
+        ylabel="log loss, % of a network on hard labels",
+    )
+    axes.axhline(0, color="0.8", lw=1, zorder=0)
+    figure.savefig(picture, dpi=150)
+
+
+def main(arguments=None):
+    """Print the report."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.comparison.report",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--half", choices=HALVES, default="reporting")
+    parser.add_argument("--results", type=Path, default=RESULTS / "results.csv")
+    parser.add_argument("--picture", type=Path)
+    options = parser.parse_args(arguments)
+    print(report(options.results, options.half))
+    if options.picture:
+        draw(options.results, options.half, options.picture)
+
+
+if __name__ == "__main__":
+    main()
