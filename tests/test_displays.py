@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sk_ils.inspection import ReliabilityDisplay, SmoothingCurveDisplay
 from sk_ils.metrics import classwise_calibration_error, expected_calibration_error
+from sk_ils.model_selection import CrossFittedClassifier
 from sk_ils.smoothing import ILS1, ILS2, SelfDistillation, UniformSmoothing
 
 pytestmark = pytest.mark.usefixtures("headless")
@@ -638,6 +639,14 @@ def test_a_student_whose_teacher_was_not_kept_says_so(student, table):
     clf = student(smoothing="ils2", max_epochs=1).fit(X, y, teacher_proba=np.full((len(y), 3), 1 / 3))
     with pytest.raises(AttributeError, match="without a teacher"):
         SmoothingCurveDisplay.from_estimator(clf, X, y)
+
+
+@pytest.mark.usefixtures("headless")
+def test_the_curve_of_an_ensemble_is_that_of_a_member(student, table):
+    model = CrossFittedClassifier(student(max_epochs=1), cv=2).fit(*table)
+    with pytest.raises(TypeError, match=r"got CrossFittedClassifier.* one of its estimators_"):
+        SmoothingCurveDisplay.from_estimator(model, *table)
+    assert SmoothingCurveDisplay.from_estimator(model.estimators_[0], *table).im_ is not None
 
 
 class OddRule:

@@ -1,6 +1,7 @@
 """Fits in several threads: the networks of a fit alone, and torch's generators as they were."""
 
 import multiprocessing
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from sk_ils import SmoothingSearchCV
+from sk_ils._net import threads
 from sk_ils._net.seeding import others_may_fit, seeded
 
 
@@ -165,14 +167,34 @@ class Noting(nn.Module):
 
 
 @pytest.fixture
-def three_threads():
-    """Let the user allow three threads, whatever the machine has."""
+def three_threads(monkeypatch):
+    """Let the user allow three threads, whatever the machine has, and count small steps as large."""
+    monkeypatch.setattr(threads, "_THREADED_FLOPS", 1e8)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     Noting.calls.clear()
     yield
     assert torch.get_num_threads() == 3, "the user's setting was not left as it was"
     torch.set_num_threads(before)
+
+
+def mkl_threads():
+    """Return how many threads MKL takes in the calling thread, None if torch has no MKL."""
+    found = re.search(r"mkl_get_max_threads\(\) : (\d+)", torch.__config__.parallel_info())
+    return None if found is None else int(found[1])
+
+
+@pytest.mark.skipif(mkl_threads() is None, reason="torch without MKL")
+def test_matrix_products_are_limited_too_after_the_user_has_set_a_number(three_threads):
+    assert mkl_threads() == 3
+    with threads.threads_for(1e8 - 1, torch.device("cpu")):
+        assert torch.get_num_threads() == mkl_threads() == 1
+        with threads.threads_for(1, torch.device("cpu")):
+            assert mkl_threads() == 1
+        assert mkl_threads() == 1
+    assert mkl_threads() == 3
+    with threads.threads_for(1e8, torch.device("cpu")):
+        assert mkl_threads() == 3
 
 
 @pytest.mark.parametrize(("width", "training", "prediction"), [(8, 1, 1), (40_000, 3, 1), (400_000, 3, 3)])

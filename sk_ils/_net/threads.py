@@ -1,13 +1,15 @@
 """How many threads torch gets, by the work of a step.
 
-Two threads gain nothing where a step takes less than a fraction of a millisecond, and beside one
-other busy process they lose a hundredfold: each wait of one for the other ends only when the system
-gives it a core again. ``benchmarks/speed/threads.py`` has the figures.
+Two threads gain little where a step takes milliseconds, and beside one other busy process they lose
+up to two hundredfold: each wait of one for the other ends only when the system gives it a core
+again. What is done does not depend on the load, so that the same seed gives the same numbers.
 """
 
+import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,8 +18,10 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
-# Operations of a step (forward, backward) from which on more than one thread pays.
-_THREADED_FLOPS = 1e8
+# Operations of a step (forward, backward) from which on it gets more than one thread. Below, one
+# loses at most 1.6 times the better choice on an idle machine of two cores; above, two lose at most
+# 6 times beside a busy process (``benchmarks/results/threads.txt``). No number is right for both.
+_THREADED_FLOPS = 2e9
 
 
 @cache
@@ -47,8 +51,34 @@ def threads_for(flops: float, device: torch.device) -> Iterator[None]:
     if device.type != "cpu" or flops >= _THREADED_FLOPS or torch.get_num_threads() == 1:
         yield
         return
-    with _controller().limit(limits=1, user_api="openmp"):
+    with _controller().limit(limits=1, user_api="openmp"), _one_thread_of_mkl():
         yield
+
+
+@contextmanager
+def _one_thread_of_mkl() -> Iterator[None]:
+    """Limit the matrix products of the calling thread, too.
+
+    After a ``torch.set_num_threads`` of the user, MKL heeds that number, and OpenMP's no more.
+    """
+    limit = _mkl_limit()
+    before = 0 if limit is None else limit(1)
+    try:
+        yield
+    finally:
+        if limit is not None:
+            limit(before)
+
+
+@cache
+def _mkl_limit() -> Callable[[int], int] | None:
+    """Return MKL's function for the threads of the calling one, None if torch has no MKL in it."""
+    library = next((Path(torch.__file__).parent / "lib").glob("*torch_cpu.*"), None)
+    try:
+        function: Callable[[int], int] = ctypes.CDLL(str(library)).MKL_Set_Num_Threads_Local
+    except (OSError, AttributeError):
+        return None
+    return function
 
 
 def weight_flops(module: nn.Module) -> float:

@@ -167,6 +167,12 @@ class SmoothingCurveDisplay:
         if isinstance(estimator, Pipeline):
             X = estimator[:-1].transform(X) if len(estimator) > 1 else X
             estimator = estimator[-1]
+        if not hasattr(estimator, "smoothing_"):
+            raise TypeError(
+                "from_estimator needs a fitted InstanceSmoothedClassifier, or a Pipeline that ends with "
+                f"one; got {type(estimator).__name__}. Of a search pass best_estimator_, and of an ensemble "
+                "one of its estimators_: each has a teacher of its own."
+            )
         has_teacher = getattr(estimator.smoothing_, "needs_teacher", True)
         return cls.from_predictions(
             y,
