@@ -12,7 +12,7 @@ __all__ = ["MLP"]
 
 # Inputs of the first layer up to which columns are encoded: beyond that the encoding would be most
 # of the network, and columns that many are seldom read one by one.
-_MAX_ENCODED = 2048
+_MAX_ENCODED = 1024
 # Standard deviations to which a value is clipped, smoothly.
 _CLIP = 3.0
 _HUGE = 1e18
@@ -48,7 +48,7 @@ class MLP(nn.Module):
         Units of each hidden layer, at least 1; empty for a linear model.
     n_bins : int, default=8
         Bins of a column; 0 leaves the encoding out. It is left out, too, where the first layer
-        would have more than 2048 inputs.
+        would have more than 1024 inputs.
 
     Raises
     ------
