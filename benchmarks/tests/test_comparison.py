@@ -1,0 +1,119 @@
+"""The comparison on 36 tables: its halves, splits, results on disk, and the arithmetic of its report."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from benchmarks.comparison import __main__ as comparison
+from benchmarks.comparison import methods, report, tables
+from benchmarks.comparison.tables import CHOOSING, REPORTING, TABLES, Task
+from sk_ils import TeacherClassifier
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a table of one nominal and two other columns, and a class with two rows."""
+    rng = np.random.default_rng(0)
+    y = np.array([0] * 2 + [1] * 299 + [3] * 299)
+    frame = pd.DataFrame({"Husbands_occupation": rng.integers(1, 5, 600), "b": y + rng.normal(size=600)})
+    frame.assign(c=rng.normal(size=600), target=y).to_csv(tmp_path / "cmc.tsv.gz", sep="\t", index=False)
+    return tmp_path
+
+
+def test_the_halves_have_18_tables_each_and_none_in_common():
+    assert len(CHOOSING) == len(REPORTING) == 18
+    assert not set(CHOOSING) & set(REPORTING)
+    assert list(TABLES.values()) == sorted(TABLES.values())
+
+
+def test_a_split_leaves_rare_classes_out_and_knows_categories(folder):
+    task = tables.load_task("cmc", 0, folder)
+    assert len(task.X_train) + len(task.X_test) == 598
+    assert len(task.X_train) <= 420
+    assert set(task.y_train) == set(task.y_test) == {0, 1}
+    assert [str(kind) for kind in task.X_train.dtypes] == ["category", "float32", "float32"]
+    assert not set(task.X_train.index) & set(task.X_test.index)
+    X_train, X_test = methods.encoded(task)
+    assert X_train.shape[1] == X_test.shape[1] == 4 + 2
+    assert (X_train[:, :4].sum(axis=1) == 1).all()
+    np.testing.assert_array_equal(X_train[:, 4], task.X_train["b"])
+
+
+def test_seeds_give_other_splits_and_a_seed_the_same(folder):
+    first, again, other = (tables.load_task("cmc", seed, folder) for seed in (0, 0, 1))
+    assert first.X_train.index.equals(again.X_train.index)
+    assert not first.X_train.index.equals(other.X_train.index)
+
+
+def test_what_was_run_is_not_run_again(folder, tmp_path, monkeypatch):
+    calls = []
+
+    def method(task, seed):
+        calls.append(seed)
+        return methods.Prediction(np.full((len(task.y_test), 2), 0.5), np.full((len(task.y_train), 2), 0.5))
+
+    monkeypatch.setattr(comparison, "METHODS", {"coin": method})
+    monkeypatch.setattr(comparison, "warm_up", lambda name: None)
+    words = ["--data-dir", str(folder), "--tables", "cmc", "--methods", "coin", "--seeds", "0", "1"]
+    options = comparison.parse_arguments([*words, "--results", str(tmp_path / "results.csv")])
+    comparison.run(options)
+    comparison.run(options)
+    assert calls == [0, 1]
+    rows = comparison.read(options.results)
+    assert [float(row["log_loss"]) for row in rows] == pytest.approx([np.log(2)] * 2, rel=1e-5)
+    assert [float(row["brier"]) for row in rows] == pytest.approx([0.5] * 2)
+    assert float(rows[0]["out_of_fold_log_loss"]) == pytest.approx(np.log(2), rel=1e-5)
+
+
+def test_an_unknown_method_is_refused(folder):
+    options = comparison.parse_arguments(["--data-dir", str(folder), "--methods", "nonsense"])
+    with pytest.raises(ValueError, match="No method's name has 'nonsense' in it"):
+        comparison.run(options)
+
+
+def test_ours_and_calibrated_rivals_give_probabilities():
+    rng = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    X = pd.DataFrame({"a": (y + rng.normal(size=90)).astype(np.float32), "b": pd.Categorical(y % 2)})
+    task = Task(X, y, X, y)
+    small = methods.ours(lambda seed: TeacherClassifier(max_epochs=1, random_state=seed, device="cpu"))
+    for method in (small, methods.RIVALS["HistGradientBoosting, CCCV"]):
+        proba = method(task, 0).proba
+        assert proba.shape == (90, 3)
+        np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_a_temperature_by_hand_takes_over_confidence_back():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(4000, 3))
+    truth = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    y = (rng.random((4000, 1)) > truth.cumsum(axis=1)).sum(axis=1)
+    sharp = truth**3 / (truth**3).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(methods.scaled(sharp[:2000], y[:2000], sharp), truth, atol=0.03)
+
+
+def results(**losses):
+    """Return results of methods by table and seed."""
+    rows = [
+        {"table": table, "seed": seed, "method": method, "log_loss": value}
+        for method, by_table in losses.items()
+        for table, values in by_table.items()
+        for seed, value in enumerate(values)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_a_ratio_is_the_geometric_mean_over_the_seeds_that_both_have():
+    frame = results(a={"x": [2.0, 8.0], "y": [1.0, 1.0]}, b={"x": [1.0], "y": [2.0, 8.0]})
+    np.testing.assert_allclose(report.log_ratios(frame, "a", "b"), [np.log(2), -np.log(4)])
+    assert report.log_ratios(frame, "a", "c").empty
+    assert report.comparison_cells(report.log_ratios(frame, "a", "c"))[0] == "not run"
+
+
+def test_intervals_are_students_t():
+    values = np.random.default_rng(0).normal(size=12)
+    mean, low, high = report.t_interval(values)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (mean, low, high) == pytest.approx((values.mean(), expected.low, expected.high))
+    assert report.percent(np.log(0.8)) == "-20.0 %"
