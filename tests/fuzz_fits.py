@@ -433,6 +433,8 @@ def searches(case: Case) -> None:
     case.expect(n_candidates >= 1, "no candidate")
     if refit is not False:
         expect_fitted(case, search, inputs)
+    if search.ensemble and refit:
+        expect_rows(case, search.out_of_fold_proba_, n_rows(inputs), len(search.classes_))
     if search.scoring is None and refit:
         with case.ours("search.score(X_, y_)"):
             score = search.score(inputs, y)
@@ -455,6 +457,8 @@ def companions(case: Case) -> None:
         "semi_supervised.SelfTrainingClassifier(base)",
         "feature_selection.SequentialFeatureSelector(base, n_features_to_select=1, cv=2)",
         "model_selection.FixedThresholdClassifier(base)",
+        "TemperatureScaledClassifier(base, cv=2)",
+        "CrossFittedClassifier(base, cv=2)",
     ]
     case.pick(
         "base",

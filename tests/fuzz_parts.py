@@ -45,8 +45,8 @@ from torch import nn, optim
 
 from sk_ils import InstanceSmoothedClassifier, SmoothingSearchCV, TeacherClassifier, metrics, smoothing
 from sk_ils.batches import BatchLoader
-from sk_ils.model_selection import NegCrossEntropyScorer
-from sk_ils.temperature import softmax
+from sk_ils.model_selection import CrossFittedClassifier, NegCrossEntropyScorer
+from sk_ils.temperature import TemperatureScaledClassifier, softmax
 
 mpl.use("agg")
 

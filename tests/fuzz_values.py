@@ -322,6 +322,7 @@ nn.Sequential() ; nn.Identity() ; [nn.Linear(4, 3)] ; TeacherClassifier ; Net(af
 RULES = options("""
 'ils2' ; 'none' ; 'uniform' ; 'ils1' ; 'ils' ; 'class' ; 'distillation' ; 'bootstrap' ;
 smoothing.ILS2(epsilon=0.3) ; smoothing.ILS(shift=0.9) ; smoothing.ILS1(max_epsilon=0.0) ;
+smoothing.ClassSmoothing() ;
 smoothing.SelfDistillation(weight=1) ;
 smoothing.SoftBootstrap(beta=0.5) ; OwnRule() ; OwnRule(needs_teacher=True) ; OwnRule(needs_student=True) ;
 smoothing.UniformSmoothing(0.0) ; smoothing.ILS2(temperature=1e6) ; smoothing.ILS2(temperature=1e-6)
@@ -402,6 +403,7 @@ STUDENT = {
         """
 'ils2' ; 'none' ; 'uniform' ; 'ils1' ; 'ils' ; 'class' ; 'distillation' ; 'bootstrap' ;
 smoothing.ILS2(epsilon=0.3) ; smoothing.ILS(shift=0.9) ; smoothing.ILS1(max_epsilon=0.0) ;
+smoothing.ClassSmoothing() ;
 smoothing.SelfDistillation(weight=1) ;
 smoothing.SoftBootstrap(beta=0.5) ; OwnRule() ; OwnRule(needs_teacher=True) ; OwnRule(needs_student=True) ;
 smoothing.UniformSmoothing(0.0) ; smoothing.ILS2(temperature=1e6) ; smoothing.ILS2(temperature=1e-6)
@@ -835,10 +837,12 @@ SEQUENCES_EXTRA = options("""
 """)
 SEARCHES_OPTIONS = choice(
     """
-{} ; {'max_parallel': 1} ; {'return_train_score': True} ; {'error_score': 'raise'} ; {'verbose': 0}
+{} ; {'ensemble': True} ; {'ensemble': True, 'racing': False} ; {'max_parallel': 1} ;
+{'return_train_score': True} ; {'error_score': 'raise'} ; {'verbose': 0}
 """,
     """
-{'max_parallel': 0} ; {'max_parallel': 'a'} ; {'error_score': 'ignore'} ; {'error_score': None} ;
+{'max_parallel': 0} ; {'max_parallel': 'a'} ; {'ensemble': 'yes'} ; {'racing': None} ;
+{'error_score': 'ignore'} ; {'error_score': None} ;
 {'verbose': 'a'} ; {'return_train_score': 3} ; {'n_jobs': 2} ; {'max_parallel': True}
 """,
 )
