@@ -187,7 +187,7 @@ class TeacherClassifier(CalibratedNet):
         Parameters
         ----------
         X : array-like, DataFrame, Tensor or Dataset with n_samples items
-            As in `fit`.
+            As in `fit`. The default network scales its columns by the rows of the first call.
         y : array-like of shape (n_samples,), default=None
             As in `fit`.
         classes : array-like of shape (n_classes,), default=None
@@ -566,7 +566,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         Parameters
         ----------
         X : array-like, DataFrame, Tensor or Dataset with n_samples items
-            As in `fit`.
+            As in `fit`. The default network scales its columns by the rows of the first call.
         y : array-like of shape (n_samples,), default=None
             As in `fit`.
         classes : array-like of shape (n_classes,), default=None

@@ -16,6 +16,8 @@ _MAX_ENCODED = 1024
 # Standard deviations to which a value is clipped, smoothly.
 _CLIP = 3.0
 _HUGE = 1e18
+# Rows that can tell a constant column.
+_ENOUGH_ROWS = 10
 # A spread below this is that of a constant; its inverse would overflow in float32.
 _TINY = 1e-30
 # A share of all weights by which sums of weights may differ from those of repeated rows.
@@ -94,7 +96,8 @@ class MLP(nn.Module):
     def adapt(self, X: Tensor, sample_weight: Tensor | None = None) -> None:
         """Take each column's mean, standard deviation and quantiles from training rows.
 
-        A constant column counts as 0, whatever it holds in prediction.
+        A constant column counts as 0, whatever it holds later; of fewer than 10 rows nobody knows
+        that, and it is only centred.
 
         Parameters
         ----------
@@ -135,7 +138,8 @@ class _Columns(nn.Module):
         spread = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weight))
         spread[spread <= _ROUND_OFF * np.abs(mean)] = 0  # of a constant nothing but round-off
         self.mean.copy_(torch.from_numpy(mean))
-        self.factor.copy_(torch.from_numpy(_inverse(spread)))
+        constant = 0.0 if len(values) >= _ENOUGH_ROWS else 1.0
+        self.factor.copy_(torch.from_numpy(np.where(spread > _TINY, _inverse(spread), constant)))
         if self.n_bins:
             quantiles = _quantiles(values, weight, np.linspace(0, 1, self.n_bins + 1))
             self.edges.copy_(torch.from_numpy(quantiles[:-1].T))

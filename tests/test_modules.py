@@ -61,6 +61,11 @@ def test_a_constant_column_counts_as_nothing_whatever_it_is_in_prediction(value)
     assert (read(np.array([[value], [5.0], [-1e30]])) == 0).all()
 
 
+def test_of_few_rows_no_column_is_taken_for_a_constant():
+    _, read = columns_of(np.full((9, 1), 2.0))
+    assert read(np.array([[2.0], [3.0]]))[:, 0, 0].tolist() == pytest.approx([0, 1 / np.sqrt(1 + 1 / 9)])
+
+
 def test_values_beyond_the_training_rows_stay_bounded():
     _, read = columns_of(np.random.default_rng(0).normal(size=(50, 1)), dtype=torch.float32)
     for value in (1e3, 1e30, 3e38):
@@ -205,3 +210,15 @@ def test_a_module_of_several_inputs_is_not_adapted(teacher):
 
     clf = teacher(module=TwoInputs, module__n_features_in=2).fit(Items())
     assert clf.module_.n_calls == 0
+
+
+def test_a_first_partial_fit_of_few_rows_is_told_and_goes_on_learning(teacher, table):
+    X, y = table
+    clf = teacher(train_split=None)
+    with pytest.warns(
+        UserWarning, match="scales its columns by the rows of its first training, which are 1:"
+    ):
+        clf.partial_fit(X[:1], y[:1], classes=np.unique(y))
+    for _ in range(5):
+        clf.partial_fit(X, y)
+    assert clf.score(X, y) > 0.6

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sk_ils._labels import distinct
+from sk_ils._net.advice import advise
 from sk_ils._net.inputs import check_dataset, check_features, check_length, is_dataset, labels_of
 from sk_ils._net.module_errors import explain_module_error, explained_building
 from sk_ils._net.stateful_net import StatefulNet
@@ -29,8 +30,8 @@ from sk_ils.temperature import log_softmax, softmax
 
 # Samples of a table that are predicted together at least; see _infer_padded.
 _MIN_BLOCK = 32
-# Rows that a module is adapted to, at most.
-_N_ADAPTED = 10_000
+# Rows that a module is adapted to: at most, and below which that is no good.
+_N_ADAPTED, _FEW_ROWS = 10_000, 10
 _SLICING = set(inspect.signature(BatchLoader).parameters)
 
 
@@ -80,6 +81,12 @@ class PredictingNet(StatefulNet):
         adapt = getattr(self.module_, "adapt", None)
         if self._is_adapted or not callable(adapt):
             return
+        if len(samples) < _FEW_ROWS:
+            advise(
+                "few rows",
+                f"The network scales its columns by the rows of its first training, which are {len(samples)}: "
+                "pass more to fit, or to the first partial_fit.",
+            )
         few = samples.some(_N_ADAPTED)
         batches = [batch for batch, _ in self.get_iterator(few)]
         if all(isinstance(batch, Tensor) for batch in batches):
