@@ -196,6 +196,15 @@ def test_members_of_a_stack_are_adapted_as_a_network_alone(student, table):
     np.testing.assert_allclose(default.predict_proba(X), alone.predict_proba(X), atol=1e-5)
 
 
+def test_a_member_of_an_ensemble_that_is_trained_further_is_adapted_no_more(student, table):
+    search = SmoothingSearchCV(student(module=Adapting), {"smoothing": ["none", "uniform"]}, ensemble=True)
+    member = search.fit(*table).best_estimator_.estimators_[0]
+    before = member.module_.total.clone()
+    member.partial_fit(table[0][:50], table[1][:50])
+    assert member.module_.n_calls == 1
+    assert member.module_.total == before
+
+
 def test_a_module_of_several_inputs_is_not_adapted(teacher):
     class TwoInputs(Adapting):
         def forward(self, a, b):

@@ -11,6 +11,8 @@ tables like these, not for other splits of the same ones.
 import argparse
 from pathlib import Path
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from scipy.stats import t
@@ -146,28 +148,43 @@ def report(file, half):
     return "\n".join(parts)
 
 
-def draw(file, half, picture):
-    """Save a picture: log loss against CPU seconds, a dot for each method."""
-    import matplotlib.pyplot as plt
-
-    frame = load(file, half)
-    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+def dots(frame):
+    """Return (log-loss ratio's logarithm, CPU seconds, method) of every method, the best first."""
+    found = []
     for method in METHODS:
         own = frame[frame["method"] == method]
-        if own.empty:
-            continue
-        ratios = log_ratios(frame, method, REFERENCE)
-        seconds = np.exp(np.log(own.groupby("table")["cpu_seconds"].mean()).mean())
-        mine = method in OURS
-        change = 100 * np.expm1(ratios.mean())
-        axes.plot(seconds, change, "o", color="C0" if mine else "C1", ms=8 if mine else 6)
-        axes.annotate(method, (seconds, change), xytext=(5, 4), textcoords="offset points", fontsize=7)
+        if not own.empty:
+            seconds = np.log(own.groupby("table")["cpu_seconds"].mean()).mean()
+            found.append((log_ratios(frame, method, REFERENCE).mean(), np.exp(seconds), method))
+    return sorted(found)
+
+
+def draw(file, half, picture):
+    """Save a picture: log loss against CPU seconds, a numbered dot for each method."""
+    frame = load(file, half)
+    figure, axes = plt.subplots(figsize=(9, 4.6), layout="constrained")
+    for number, (ratio, seconds, method) in enumerate(dots(frame), start=1):
+        color = "#0072B2" if method in OURS else "#D55E00"
+        change = 100 * np.expm1(ratio)
+        axes.plot(seconds, change, "o", color=color, markersize=15, alpha=0.85, label=f"{number}  {method}")
+        axes.annotate(
+            str(number), (seconds, change), ha="center", va="center_baseline", color="white", fontsize=8
+        )
     axes.set(
         xscale="log",
-        xlabel="CPU seconds of fit and prediction (geometric mean)",
-        ylabel="log loss, % of a network on hard labels",
+        xlabel="CPU seconds of fit and prediction, one thread",
+        ylabel="log loss beside one network\non hard labels, %",
+        title=f"{frame['table'].nunique()} tables, at most 2,000 training rows; blue: sk-ils",
     )
-    axes.axhline(0, color="0.8", lw=1, zorder=0)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.axhline(0, color="0.8", linewidth=1, zorder=0)
+    axes.grid(alpha=0.2)
+    legend = figure.legend(
+        loc="outside right upper", fontsize=8, handlelength=0, handletextpad=0, frameon=False
+    )
+    for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
+        handle.set_visible(False)
+        text.set_color(handle.get_color())
     figure.savefig(picture, dpi=150)
 
 
@@ -182,6 +199,7 @@ def main(arguments=None):
     parser.add_argument("--results", type=Path, default=RESULTS / "results.csv")
     parser.add_argument("--picture", type=Path)
     options = parser.parse_args(arguments)
+    mpl.use("agg")
     print(report(options.results, options.half))
     if options.picture:
         draw(options.results, options.half, options.picture)

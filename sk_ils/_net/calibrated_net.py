@@ -303,6 +303,7 @@ class CalibratedNet(PredictingNet):
             with torch.no_grad():
                 for name, value in result.state.items():
                     named[name].copy_(value)
+            self._is_adapted = True  # by the stack, whose buffers these are
             for epoch, train_loss in enumerate(result.train_loss):
                 self.history.new_epoch()
                 self.history.record("epoch", epoch + 1)

@@ -84,8 +84,8 @@ class PredictingNet(StatefulNet):
         if len(samples) < _FEW_ROWS:
             advise(
                 "few rows",
-                f"The network scales its columns by the rows of its first training, which are {len(samples)}: "
-                "pass more to fit, or to the first partial_fit.",
+                "The network scales its columns by the rows of its first training, which are "
+                f"{len(samples)}: pass more to fit, or to the first partial_fit.",
             )
         few = samples.some(_N_ADAPTED)
         batches = [batch for batch, _ in self.get_iterator(few)]
