@@ -93,7 +93,7 @@ def draw(results, file):
 def main():
     """Run all seeds, print the table, write the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--picture", default="demo_digits.png")
     arguments = parser.parse_args()
     start = perf_counter()

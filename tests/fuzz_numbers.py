@@ -131,7 +131,8 @@ class Known:
         return self.proba
 
     def predict(self, X: Any) -> Any:
-        return np.asarray(self.classes_)[np.asarray(self.proba).argmax(axis=1)]
+        proba = self.proba.detach() if hasattr(self.proba, "detach") else self.proba
+        return np.asarray(self.classes_)[np.asarray(proba).argmax(axis=1)]
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.dummy import DummyClassifier

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import Subset, TensorDataset
 
 from sk_ils import SmoothingSearchCV
 from sk_ils.modules import MLP
@@ -203,6 +203,28 @@ def test_a_member_of_an_ensemble_that_is_trained_further_is_adapted_no_more(stud
     member.partial_fit(table[0][:50], table[1][:50])
     assert member.module_.n_calls == 1
     assert member.module_.total == before
+
+
+@pytest.mark.filterwarnings("ignore:No row of class")
+def test_a_hold_out_of_all_rows_leaves_no_batch_to_train_on(teacher, table):
+    def hold_out_all(dataset, y):
+        return Subset(dataset, []), dataset
+
+    with pytest.raises(ValueError, match="There is no train batch: pass more rows"):
+        teacher(train_split=hold_out_all).fit(*table)
+
+
+def test_items_that_are_lists_name_the_default_network_and_the_type(teacher, table):
+    class Lists(torch.utils.data.Dataset):
+        def __len__(self):
+            return 60
+
+        def __getitem__(self, index):
+            return table[0][index].tolist(), 0
+
+    clf = teacher().fit(*table)
+    with pytest.raises(ValueError, match=r"The module MLP failed on a batch of type list: .* 'flatten'"):
+        clf.predict_proba(Lists())
 
 
 def test_a_module_of_several_inputs_is_not_adapted(teacher):

@@ -11,7 +11,11 @@ import skorch
 import torch
 from torch import Tensor, nn
 
+from sk_ils import modules
+
 _TORCH = str(Path(torch.__file__).parent)
+# Whose errors in a module are about its input: torch's modules, and the default one.
+_MODULES = (_TORCH, str(Path(modules.__file__)))
 _LIBRARIES = (_TORCH, str(Path(skorch.__file__).parent), str(Path(__file__).parent.parent))
 # Parts of the messages by which torch says so on a CPU and on a GPU; its errors are RuntimeErrors.
 _OUT_OF_MEMORY = ("allocate memory", "not enough memory", "out of memory", "bad_alloc", "ALLOC_FAILED")
@@ -49,13 +53,13 @@ def explain_module_error(error: Exception, module: nn.Module, X: Any) -> None:
     Raises
     ------
     ValueError
-        If torch raised the error: the batch does not suit the module.
+        If torch or the default network raised the error: the batch does not suit the module.
     """
     batch = _described(X)
     name = type(module).__name__
     last = traceback.extract_tb(error.__traceback__)[-1].filename
     # Whoever can do with less memory must see that this was it.
-    if is_out_of_memory(error) or not last.startswith(_TORCH):
+    if is_out_of_memory(error) or not last.startswith(_MODULES):
         error.add_note(f"Raised by the module {name} on a batch of {batch}.")
         return
     lines = str(error).strip().splitlines() or [type(error).__name__]

@@ -79,7 +79,7 @@ class PredictingNet(StatefulNet):
             The training part.
         """
         adapt = getattr(self.module_, "adapt", None)
-        if self._is_adapted or not callable(adapt):
+        if self._is_adapted or not callable(adapt) or not len(samples):
             return
         if len(samples) < _FEW_ROWS:
             advise(
