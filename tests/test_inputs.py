@@ -564,6 +564,15 @@ def test_a_dataset_that_cannot_be_counted_is_refused(teacher, table):
             clf.predict_proba(stream)
 
 
+def test_a_dataset_with_nan_has_no_outputs(teacher, table):
+    X, y = table
+    clf = teacher().fit(X, y)
+    X = np.where(np.arange(len(X))[:, None] == 7, np.nan, X)
+    for method in ("predict_proba", "forward"):
+        with pytest.raises(ValueError, match="Item 7 of the Dataset Pairs holds NaN"):
+            getattr(clf, method)(Pairs(X, y))
+
+
 def test_a_dataset_that_miscounts_is_refused_in_any_kind_of_prediction(teacher, table):
     class Negative(Pairs):
         def __len__(self):

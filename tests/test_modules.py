@@ -214,6 +214,11 @@ def test_a_hold_out_of_all_rows_leaves_no_batch_to_train_on(teacher, table):
         teacher(train_split=hold_out_all).fit(*table)
 
 
+def test_a_number_of_columns_that_is_not_that_of_the_table_names_the_batch(teacher, table):
+    with pytest.raises(ValueError, match=r"MLP failed on a batch of shape \(192, 6\).*n_features_in"):
+        teacher(module__n_features_in=9).fit(*table)
+
+
 def test_items_that_are_lists_name_the_default_network_and_the_type(teacher, table):
     class Lists(torch.utils.data.Dataset):
         def __len__(self):

@@ -90,8 +90,13 @@ class PredictingNet(StatefulNet):
         few = samples.some(_N_ADAPTED)
         batches = [batch for batch, _ in self.get_iterator(few)]
         if all(isinstance(batch, Tensor) for batch in batches):
-            with torch.no_grad():
-                adapt(torch.cat(batches), few.weight)
+            X = torch.cat(batches)
+            try:
+                with torch.no_grad():
+                    adapt(X, few.weight)
+            except Exception as error:
+                explain_module_error(error, self.module_, X)
+                raise
         self._is_adapted = True
 
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> Self:
@@ -343,8 +348,13 @@ class PredictingNet(StatefulNet):
         """
         outputs = list(self.forward_iter(X, training=training, device=device))
         if isinstance(outputs[0], tuple):
-            return tuple(_joined(list(parts)) for parts in zip(*outputs, strict=True))
-        return torch.cat(outputs)
+            joined = tuple(_joined(list(parts)) for parts in zip(*outputs, strict=True))
+        else:
+            joined = (torch.cat(outputs),)
+        # Only a Dataset can hold NaN here: arrays have been looked at.
+        if not training and is_dataset(X) and isinstance(joined[0], Tensor) and joined[0].isnan().any():
+            check_finite(as_numpy(joined[0].flatten(1)), self.get_dataset(X).X)
+        return joined if isinstance(outputs[0], tuple) else joined[0]
 
     def _check_logits(self, output: Any, n_rows: int | None = None) -> Tensor:
         return check_logits(output, len(self.classes_inferred_), n_rows)
