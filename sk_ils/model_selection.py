@@ -491,6 +491,7 @@ class SmoothingSearchCV(BaseSearchCV):
         warn_or_raise_about_fit_failures(out, self.error_score)
         if callable(self.scoring):
             insert_error_scores(out, self.error_score)
+            _name_missing_scores(out)
         results: dict[str, Any] = self._format_results(candidates, n_splits, out)
         for name, means in results.items():
             if name.startswith("mean_test_") and np.isnan(means).all():
@@ -751,6 +752,15 @@ def _silent_of_dropped(members: Members | None) -> Iterator[None]:
         if members is not None and members.n_dropped:
             warnings.filterwarnings("ignore", message="One or more of the (test|train) scores are non-finite")
         yield
+
+
+def _name_missing_scores(out: list[dict[str, Any]]) -> None:
+    """Give fits that were left out nan by the names of a callable's scores, if they have names."""
+    for kind in ("test_scores", "train_scores"):
+        named = [result[kind] for result in out if isinstance(result.get(kind), dict)]
+        for result in out:
+            if named and kind in result and not isinstance(result[kind], dict):
+                result[kind] = dict.fromkeys(named[0], np.nan)
 
 
 def _first_error(out: list[dict[str, Any]]) -> str:

@@ -30,7 +30,7 @@ from torch.utils.data import Subset, TensorDataset
 
 from sk_ils import SmoothingSearchCV
 from sk_ils.inspection import ReliabilityDisplay
-from sk_ils.metrics import calibration_report
+from sk_ils.metrics import CalibrationScorer, calibration_report
 from sk_ils.model_selection import CrossFittedClassifier
 
 # Which candidate of these grids is the best says nothing.
@@ -232,6 +232,18 @@ def test_other_scores_are_no_race(rows, student):
 @pytest.mark.filterwarnings(
     "ignore:One or more of the test scores", "ignore::sklearn.exceptions.FitFailedWarning"
 )
+@pytest.mark.filterwarnings("ignore:One or more of the test scores")
+def test_scores_by_name_of_a_callable_stand_beside_a_candidate_that_fails(rows, student):
+    X, y = rows
+    proba = np.full((len(y), 3), 1 / 3)
+    grid = {"smoothing": ["ils2"], "teacher_mode": ["online", "cached"]}  # "online" takes no teacher_proba
+    search = ensemble(student(), grid, scoring=CalibrationScorer(), refit="neg_log_loss", racing=False)
+    with pytest.warns(FitFailedWarning):
+        search.fit(X, y, teacher_proba=proba)
+    assert np.isnan(search.cv_results_["mean_test_neg_log_loss"]).tolist() == [True, False]
+    assert search.best_params_["teacher_mode"] == "cached"
+
+
 def test_a_candidate_that_fails_on_a_split_is_no_member(rows, student):
     grid = [{"smoothing": ["none"]}, {"smoothing": ["uniform"], "smoothing__epsilon": [2.0]}]
     search = ensemble(student(), grid)
