@@ -19,7 +19,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
 # Operations of a step (forward, backward) from which on it gets more than one thread. Below, one
-# loses at most 1.6 times the better choice on an idle machine of two cores; above, two lose at most
+# loses at most 1.7 times the better choice on an idle machine of two cores; above, two lose at most
 # 6 times beside a busy process (``benchmarks/results/threads.txt``). No number is right for both.
 _THREADED_FLOPS = 2e9
 
