@@ -229,9 +229,6 @@ def test_other_scores_are_no_race(rows, student):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
-@pytest.mark.filterwarnings(
-    "ignore:One or more of the test scores", "ignore::sklearn.exceptions.FitFailedWarning"
-)
 @pytest.mark.filterwarnings("ignore:One or more of the test scores")
 def test_scores_by_name_of_a_callable_stand_beside_a_candidate_that_fails(rows, student):
     X, y = rows
@@ -244,6 +241,9 @@ def test_scores_by_name_of_a_callable_stand_beside_a_candidate_that_fails(rows, 
     assert search.best_params_["teacher_mode"] == "cached"
 
 
+@pytest.mark.filterwarnings(
+    "ignore:One or more of the test scores", "ignore::sklearn.exceptions.FitFailedWarning"
+)
 def test_a_candidate_that_fails_on_a_split_is_no_member(rows, student):
     grid = [{"smoothing": ["none"]}, {"smoothing": ["uniform"], "smoothing__epsilon": [2.0]}]
     search = ensemble(student(), grid)
