@@ -564,6 +564,13 @@ def test_a_dataset_that_cannot_be_counted_is_refused(teacher, table):
             clf.predict_proba(stream)
 
 
+@pytest.mark.parametrize("method", ["predict_proba", "forward"])
+def test_a_dataset_without_items_has_nothing_to_predict(teacher, table, method):
+    clf = teacher().fit(*table)
+    with pytest.raises(ValueError, match="holds no rows: there is nothing to predict"):
+        getattr(clf, method)(Subset(Pairs(*table), []))
+
+
 def test_a_dataset_with_nan_has_no_outputs(teacher, table):
     X, y = table
     clf = teacher().fit(X, y)

@@ -32,6 +32,7 @@ from sk_ils.temperature import log_softmax, softmax
 _MIN_BLOCK = 32
 # Rows that a module is adapted to: at most, and below which that is no good.
 _N_ADAPTED, _FEW_ROWS = 10_000, 10
+_NO_ROWS = "X holds no rows: there is nothing to predict."
 _SLICING = set(inspect.signature(BatchLoader).parameters)
 
 
@@ -347,6 +348,8 @@ class PredictingNet(StatefulNet):
             with one value for each batch.
         """
         outputs = list(self.forward_iter(X, training=training, device=device))
+        if not outputs:
+            raise ValueError(_NO_ROWS)
         if isinstance(outputs[0], tuple):
             joined = tuple(_joined(list(parts)) for parts in zip(*outputs, strict=True))
         else:
@@ -375,7 +378,7 @@ class PredictingNet(StatefulNet):
         with self.step_threads(len(samples), training=False):
             outputs = [self._check_logits(output) for output in self.forward_iter(samples)]
         if not outputs:
-            raise ValueError("X holds no rows: there is nothing to predict.")
+            raise ValueError(_NO_ROWS)
         logits: NDArray[np.floating] = as_numpy(torch.cat(outputs))
         check_finite(logits, self.get_dataset(X).X)
         return logits
