@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.utils.data import Subset, TensorDataset
 
-from sk_ils import SmoothingSearchCV
+from sk_ils import SmoothingSearchCV, TeacherClassifier
 from sk_ils.modules import MLP
 
 
@@ -96,7 +96,8 @@ def test_the_network_begins_as_one_without_an_encoding():
 
 
 def test_many_columns_are_not_encoded():
-    assert MLP(113, 2).layers[0].weight.shape[1] == 113 * 9
+    first = MLP(113, 2).layers[0]
+    assert first.in_features == first.weight.shape[1] == 113 * 9
     assert MLP(114, 2).layers[0].weight.shape[1] == 114
 
 
@@ -147,6 +148,22 @@ def test_a_module_sees_the_training_rows_once_and_before_training(teacher, table
     assert clf.module_.n_calls == 1
     clf.set_params(warm_start=False).fit(*table)
     assert clf.module_.n_calls == 1  # of the new module
+
+
+def test_a_network_that_is_built_anew_is_adapted_anew(teacher, table):
+    X, y = table
+
+    class OwnWay(TeacherClassifier):
+        def initialize_module(self):
+            self.module_ = Adapting(6, 3)
+            return self
+
+    clf = teacher(module=Adapting).fit(X, y)
+    clf.initialize().partial_fit(X, y, classes=np.unique(y))
+    assert clf.module_.n_calls == 1
+    own = OwnWay(max_epochs=1, random_state=0, device="cpu")
+    for _ in range(2):
+        assert own.fit(X, y).module_.n_calls == 1
 
 
 def test_a_dataset_shows_what_its_table_shows(teacher, table):

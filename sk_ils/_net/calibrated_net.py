@@ -471,9 +471,10 @@ class CalibratedNet(PredictingNet):
             Scalar: sum of weight * loss over sum of weights.
         """
         logits = self._check_logits(y_pred, len(y_true.y_encoded))
+        target = y_true.y_encoded
         if training:
             check_has_gradient(logits)
-        target = self._loss_target(y_true, logits, X) if training else y_true.y_encoded
+            target = self._loss_target(y_true, logits, X)
         target = target.to(logits.device)
         if y_true.weight is None:
             return nn.functional.cross_entropy(logits, target)

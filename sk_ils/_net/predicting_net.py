@@ -65,7 +65,6 @@ class PredictingNet(StatefulNet):
         if not isinstance(built, nn.Module):
             raise TypeError(f"module must build a torch module; {module!r} gave {type(built).__name__}.")
         self.module_ = built
-        self._is_adapted = False
         return self
 
     def adapt_module(self, samples: SampleSet) -> None:
@@ -128,6 +127,7 @@ class PredictingNet(StatefulNet):
                 "The module is on the device 'meta', where weights have no values: pass it after "
                 "module.to_empty(device='cpu') and an initialisation, or pass its class."
             ) from error
+        self._is_adapted = False  # whoever builds it: a subclass may do so by itself
         return self._cast_parts()
 
     def _initialize_criterion(self, reason: str | None = None) -> Self:

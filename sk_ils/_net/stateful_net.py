@@ -146,7 +146,7 @@ class StatefulNet(SklearnNet):
         """Drop everything that a fit has learned."""
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             self.__dict__.pop(name)
-        for name in ("_modules", "_criteria", "_optimizers", "_sample_shape", "_flops", "_is_adapted"):
+        for name in ("_modules", "_criteria", "_optimizers", "_sample_shape", "_flops"):
             self.__dict__.pop(name, None)
 
     def check_training_readiness(self) -> None:
