@@ -15,10 +15,14 @@ The rivals need ``pip install --constraint constraints.txt -e ".[rivals]"``.
 
 import argparse
 import csv
+import json
+import sys
 import time
 import warnings
 from datetime import date
 from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +33,7 @@ from sklearn.metrics import accuracy_score, brier_score_loss, log_loss
 
 from benchmarks.comparison.methods import METHODS, OURS, RIVALS
 from benchmarks.comparison.tables import HALVES, TABLES, Task, load_task
+from benchmarks.real_data.store import read_rows, shortened, versions
 from sk_ils.metrics import classwise_calibration_error, expected_calibration_error
 
 RESULTS = Path(__file__).parents[1] / "results" / "comparison"
@@ -94,12 +99,6 @@ def warm_up(method):
         METHODS[method](Task(frame, y, frame, y), 0)
 
 
-def read(file):
-    """Return the rows of a CSV of results."""
-    with Path(file).open(newline="") as lines:
-        return list(csv.DictReader(lines))
-
-
 def append(file, row):
     """Add a row to a CSV of results."""
     is_new = not file.exists()
@@ -108,7 +107,22 @@ def append(file, row):
         writer = csv.DictWriter(lines, COLUMNS, lineterminator="\n")
         if is_new:
             writer.writeheader()
-        writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+        writer.writerow(shortened(row))
+
+
+def note_run(file, command):
+    """Note beside a CSV of results by which command, when and with what its rows came."""
+    header = file.with_suffix(".json")
+    runs = json.loads(header.read_text()) if header.exists() else []
+    run = {"command": command, "date": date.today().isoformat(), "versions": versions() | rival_versions()}
+    if run not in runs:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        header.write_text(json.dumps([*runs, run], indent=1) + "\n")
+
+
+def rival_versions():
+    """Return the versions of the rivals that are installed."""
+    return {name: version(name) for name in ("catboost", "lightgbm", "pytabkit") if find_spec(name)}
 
 
 def parse_arguments(arguments=None):
@@ -133,7 +147,7 @@ def run(options):
     known = GROUPS.get(options.methods, [name for name in METHODS if options.methods in name])
     if not known:
         raise ValueError(f"No method's name has {options.methods!r} in it; there are {', '.join(METHODS)}.")
-    rows = read(options.results) if options.results.exists() else []
+    rows = read_rows(options.results) if options.results.exists() else []
     done = {(row["table"], int(row["seed"]), row["method"]) for row in rows}
     for seed in options.seeds or (0, 1, 2):
         for name in options.tables or HALVES[options.half]:
@@ -150,4 +164,8 @@ def run(options):
 
 
 if __name__ == "__main__":
-    run(parse_arguments())
+    parsed = parse_arguments()
+    # Where the data lie is nobody's business.
+    words = [word for word in sys.argv[1:] if word not in ("--data-dir", str(parsed.data_dir))]
+    note_run(parsed.results, " ".join(["python -m benchmarks.comparison --data-dir DIR", *words]))
+    run(parsed)

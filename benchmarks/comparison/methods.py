@@ -19,6 +19,7 @@ from skorch.helper import predefined_split
 
 from benchmarks.comparison.tables import one_hot
 from benchmarks.plain import OLD_NETWORK
+from benchmarks.real_data.methods import N_MEMBERS, member_seeds
 from sk_ils import InstanceSmoothedClassifier, SmoothingSearchCV, TeacherClassifier
 from sk_ils.model_selection import CrossFittedClassifier
 from sk_ils.temperature import fit_temperature, softmax
@@ -26,7 +27,6 @@ from sk_ils.temperature import fit_temperature, softmax
 __all__ = ["METHODS", "OURS", "REFERENCE", "RIVALS", "Prediction"]
 
 LS_GRID = {"smoothing": ["uniform"], "smoothing__epsilon": [0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3]}
-N_MEMBERS = 5
 VALID_SHARE = 0.2
 #: What the others are measured against.
 REFERENCE = "one network, hard labels +T, as it was"
@@ -76,10 +76,10 @@ def deep_ensemble(task, seed):
     train, valid = hold_out(task.y_train, seed)
     held_out = predefined_split(Dataset(X_train[valid], task.y_train[valid]))
     members = [
-        teacher(1000 * (seed + 1) + number, train_split=held_out, temperature_scaling=False).fit(
+        teacher(member, train_split=held_out, temperature_scaling=False).fit(
             X_train[train], task.y_train[train]
         )
-        for number in range(N_MEMBERS)
+        for member in member_seeds(seed)
     ]
     on_valid, on_test = (
         np.mean([m.predict_proba(X) for m in members], axis=0) for X in (X_train[valid], X_test)

@@ -37,6 +37,15 @@ PAIRS = [
     (DEFAULT, "RealMLP-TD, as it comes +T"),
     (DEFAULT, "one network, hard labels +T"),
 ]
+#: What is shown table by table.
+SHOWN = (
+    ENSEMBLE,
+    "RealMLP-TD, LS, by cross-entropy +T",
+    "RealMLP-TD, LS, by cross-entropy, five folds +T",
+    "CatBoost",
+    "HistGradientBoosting, CCCV",
+    "RandomForest 500, CCCV",
+)
 _MEASURES = ("brier", "accuracy", "classwise_ece", "ece")
 
 
@@ -113,6 +122,17 @@ def optimism(frame):
     return t_interval(gaps), len(gaps)
 
 
+def by_table(frame, half):
+    """Return for each table the geometric means over seeds of some methods' log loss, in nats."""
+    shown = frame[frame["method"].isin(SHOWN)]
+    logs = np.log(shown["log_loss"]).groupby([shown["table"], shown["method"]]).mean()
+    return [
+        [table, *(f"{np.exp(logs[table, name]):.4f}" if (table, name) in logs else "" for name in SHOWN)]
+        for table in HALVES[half]
+        if table in logs
+    ]
+
+
 def report(file, half):
     """Return the report as Markdown."""
     frame = load(file, half)
@@ -145,6 +165,7 @@ def report(file, half):
             f"The out-of-fold log loss of the ensemble's choice is below its test log loss by {mean:.4f} "
             f"nats [{low:.4f}, {high:.4f}] ({n_tables} tables).\n"
         )
+    parts += ["## Log loss by table, in nats\n", markdown_table(["table", *SHOWN], by_table(frame, half))]
     return "\n".join(parts)
 
 

@@ -1,5 +1,7 @@
 """The comparison on 36 tables: its halves, splits, results on disk, and the arithmetic of its report."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from scipy import stats
 from benchmarks.comparison import __main__ as comparison
 from benchmarks.comparison import methods, report, tables
 from benchmarks.comparison.tables import CHOOSING, REPORTING, TABLES, Task
+from benchmarks.real_data.store import read_rows
 from sk_ils import TeacherClassifier
 
 
@@ -60,7 +63,7 @@ def test_what_was_run_is_not_run_again(folder, tmp_path, monkeypatch):
     comparison.run(options)
     comparison.run(options)
     assert calls == [0, 1]
-    rows = comparison.read(options.results)
+    rows = read_rows(options.results)
     assert [float(row["log_loss"]) for row in rows] == pytest.approx([np.log(2)] * 2, rel=1e-5)
     assert [float(row["brier"]) for row in rows] == pytest.approx([0.5] * 2)
     assert float(rows[0]["out_of_fold_log_loss"]) == pytest.approx(np.log(2), rel=1e-5)
@@ -117,3 +120,21 @@ def test_intervals_are_students_t():
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert (mean, low, high) == pytest.approx((values.mean(), expected.low, expected.high))
     assert report.percent(np.log(0.8)) == "-20.0 %"
+
+
+def test_a_table_shows_geometric_means_and_leaves_out_what_was_not_run():
+    frame = results(
+        **{"CatBoost": {"soybean": [0.1, 0.4]}, report.ENSEMBLE: {"soybean": [0.3], "cmc": [0.9]}}
+    )
+    assert report.by_table(frame, "reporting") == [
+        ["soybean", "0.3000", "", "", "0.2000", "", ""],
+        ["cmc", "0.9000", "", "", "", "", ""],
+    ]
+
+
+def test_a_run_notes_its_command_once_and_its_versions(tmp_path):
+    for command in ("first", "first", "second"):
+        comparison.note_run(tmp_path / "results.csv", command)
+    runs = json.loads((tmp_path / "results.json").read_text())
+    assert [run["command"] for run in runs] == ["first", "second"]
+    assert {"torch", "scikit-learn"} <= runs[0]["versions"].keys()

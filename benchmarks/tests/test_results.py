@@ -1,5 +1,6 @@
 """The committed results: reports are what the scripts print from the numbers, the page copies the reports."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -46,3 +47,13 @@ def test_every_row_of_a_page_of_results_stands_in_a_report(page):
     known = set(reports.splitlines())
     assert len(rows) > 10
     assert not [row for row in rows if row not in known]
+
+
+def test_every_number_of_the_readmes_table_stands_in_one_row_of_the_report():
+    report = (RESULTS / "comparison" / "reporting.md").read_text().splitlines()
+    readme = (ROOT / "README.md").read_text().split("```")[0]
+    rows = [line for line in readme.splitlines() if line.startswith("|") and " %" in line]
+    assert len(rows) > 5
+    for row in rows:
+        numbers = re.findall(r"[-+]?\d+\.\d+", row.split("|", 2)[2])
+        assert [line for line in report if all(number in line for number in numbers)], row
