@@ -172,7 +172,7 @@ class SmoothingSearchCV(BaseSearchCV):
         equally often.
     racing : bool, default=True
         Whether an ensemble's search drops candidates that cannot win: after each split those whose
-        mean loss on the rows held out so far exceeds the best one's by two standard errors of their
+        mean loss on the rows held out so far exceeds the best one's by a standard error of their
         difference over the rows. Their later scores are nan. Only with ``ensemble=True`` and
         the cross-entropy as score, ``scoring=None`` or ``"neg_log_loss"``.
     max_parallel : int or None, default=None

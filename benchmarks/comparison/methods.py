@@ -6,6 +6,7 @@ imported where it is used, so that ours run without the rivals.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
@@ -50,11 +51,11 @@ def encoded(task):
 
 
 def ours(make):
-    """Return a method of this package; `make` gets the seed."""
+    """Return a method of this package; `make` gets the seed and the parameters of the task's network."""
 
     def predict(task, seed):
         X_train, X_test = encoded(task)
-        model = make(seed).fit(X_train, task.y_train)
+        model = make(seed, **task.network).fit(X_train, task.y_train)
         return Prediction(model.predict_proba(X_test), getattr(model, "out_of_fold_proba_", None))
 
     return predict
@@ -62,12 +63,12 @@ def ours(make):
 
 def teacher(seed, **parameters):
     """Return a network on hard labels."""
-    return TeacherClassifier(device="cpu", random_state=seed, **parameters)
+    return TeacherClassifier(**{"device": "cpu", "random_state": seed, **parameters})
 
 
 def student(seed, **parameters):
     """Return a smoothed network."""
-    return InstanceSmoothedClassifier(device="cpu", random_state=seed, **parameters)
+    return InstanceSmoothedClassifier(**{"device": "cpu", "random_state": seed, **parameters})
 
 
 def deep_ensemble(task, seed):
@@ -76,7 +77,7 @@ def deep_ensemble(task, seed):
     train, valid = hold_out(task.y_train, seed)
     held_out = predefined_split(Dataset(X_train[valid], task.y_train[valid]))
     members = [
-        teacher(member, train_split=held_out, temperature_scaling=False).fit(
+        teacher(member, **task.network, train_split=held_out, temperature_scaling=False).fit(
             X_train[train], task.y_train[train]
         )
         for member in member_seeds(seed)
@@ -87,18 +88,32 @@ def deep_ensemble(task, seed):
     return Prediction(scaled(on_valid, task.y_train[valid], on_test))
 
 
+def plain_network(seed, **parameters):
+    """Return the network as it was, on standardised features."""
+    return make_pipeline(StandardScaler(), teacher(seed, **(OLD_NETWORK | parameters)))
+
+
+def folds(seed, **parameters):
+    """Return five networks of one setting."""
+    return CrossFittedClassifier(student(seed, **parameters))
+
+
 OURS = {
-    REFERENCE: ours(lambda seed: make_pipeline(StandardScaler(), teacher(seed, **OLD_NETWORK))),
+    REFERENCE: ours(plain_network),
     "one network, hard labels +T": ours(teacher),
-    "one network, LS +T": ours(lambda seed: student(seed, smoothing="uniform")),
+    "one network, LS +T": ours(partial(student, smoothing="uniform")),
     "one network, default +T": ours(student),
-    "one network, LS tuned +T": ours(lambda seed: SmoothingSearchCV(student(seed), LS_GRID, cv=3)),
-    "one network, any rule tuned +T": ours(lambda seed: SmoothingSearchCV(student(seed), cv=3)),
+    "one network, LS tuned +T": ours(lambda seed, **p: SmoothingSearchCV(student(seed, **p), LS_GRID, cv=3)),
+    "one network, any rule tuned +T": ours(lambda seed, **p: SmoothingSearchCV(student(seed, **p), cv=3)),
     "deep ensemble of five +T": deep_ensemble,
-    "five folds, hard labels +T": ours(lambda seed: CrossFittedClassifier(student(seed, smoothing="none"))),
-    "five folds, default +T": ours(lambda seed: CrossFittedClassifier(student(seed))),
-    "five folds, LS tuned +T": ours(lambda seed: SmoothingSearchCV(student(seed), LS_GRID, ensemble=True)),
-    "five folds, any rule tuned +T": ours(lambda seed: SmoothingSearchCV(student(seed), ensemble=True)),
+    "five folds, hard labels +T": ours(partial(folds, smoothing="none")),
+    "five folds, default +T": ours(folds),
+    "five folds, LS tuned +T": ours(
+        lambda seed, **p: SmoothingSearchCV(student(seed, **p), LS_GRID, ensemble=True)
+    ),
+    "five folds, any rule tuned +T": ours(
+        lambda seed, **p: SmoothingSearchCV(student(seed, **p), ensemble=True)
+    ),
 }
 
 

@@ -1,6 +1,6 @@
 """36 tables of PMLB in two fixed halves, with their categories, and their splits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -93,12 +93,16 @@ _NOMINAL = {
 
 @dataclass(frozen=True)
 class Task:
-    """Training and test rows: numbers as float32, nominal columns as categories; labels are 0..K-1."""
+    """Training and test rows: numbers as float32, nominal columns as categories; labels are 0..K-1.
+
+    `network` has parameters of our networks, where the defaults are not what is asked for.
+    """
 
     X_train: pd.DataFrame
     y_train: np.ndarray
     X_test: pd.DataFrame
     y_test: np.ndarray
+    network: dict = field(default_factory=dict)
 
 
 def load_task(name, seed, data_dir):
