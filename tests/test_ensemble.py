@@ -203,8 +203,8 @@ def test_without_refit_there_are_scores_and_no_ensemble(rows, student):
 
 # --- the race -----------------------------------------------------------------------------------------
 
-# A network trained on targets that are nearly uniform is far behind after one split.
-RACE = [{"smoothing": ["none"]}, {"smoothing": ["uniform"], "smoothing__epsilon": [0.1, 0.999]}]
+# Networks trained on targets that are nearly uniform are far behind after one split.
+RACE = [{"smoothing": ["none"]}, {"smoothing": ["uniform"], "smoothing__epsilon": [0.99, 0.999]}]
 
 
 @pytest.mark.parametrize("scoring", [None, "neg_log_loss"])
@@ -218,11 +218,8 @@ def test_a_candidate_that_is_far_behind_is_fitted_no_more(rows, student, scoring
         raced.fit(X, y)
     full = ensemble(estimator, RACE, scoring=scoring).fit(X, y)
     scores = np.array([raced.cv_results_[f"split{split}_test_score"] for split in range(3)])
-    n_scores = np.isfinite(scores).sum(axis=0)
-    assert n_scores[raced.best_index_] == 3
-    assert n_scores[2] == 1
-    ranks = raced.cv_results_["rank_test_score"]
-    assert ranks[2] == ranks.max()
+    assert np.isfinite(scores).sum(axis=0).tolist() == [3, 1, 1]
+    assert raced.cv_results_["rank_test_score"].tolist() == [1, 2, 2]
     assert raced.best_params_ == full.best_params_
     np.testing.assert_allclose(raced.predict_proba(X), full.predict_proba(X), rtol=0, atol=1e-6)
 
