@@ -2,6 +2,7 @@
 
     python -m benchmarks.comparison.report --half reporting
     python -m benchmarks.comparison.report --half reporting --picture docs/images/comparison.png
+    python -m benchmarks.comparison.report --images
 
 Prints Markdown. A table's ratio of two methods is the geometric mean over the seeds that both have; other
 measures are means over seeds. Intervals are Student's t over tables, of the logarithms, 95 %: they hold for
@@ -169,6 +170,28 @@ def report(file, half):
     return "\n".join(parts)
 
 
+def image_report(file):
+    """Return the tables of Fashion-MNIST as Markdown: means over seeds and their standard deviations."""
+    frame = pd.read_csv(file)
+    columns = ["log_loss", *_MEASURES]
+    parts = []
+    for name, own in frame.groupby("table", sort=False):
+        by_method = own.groupby("method")[columns]
+        means, deviations = by_method.mean().sort_values("log_loss"), by_method.std()
+        rows = [
+            [method, *(f"{means.at[method, c]:.4f} ± {deviations.at[method, c]:.4f}" for c in columns)]
+            for method in means.index
+        ]
+        parts += [
+            f"## {name}: {own['seed'].nunique()} seeds\n",
+            markdown_table(
+                ["method", "log loss", "Brier", "accuracy", "class-wise ECE", "ECE"],
+                rows,
+            ),
+        ]
+    return "\n".join(parts)
+
+
 def dots(frame):
     """Return (log-loss ratio's logarithm, CPU seconds, method) of every method, the best first."""
     found = []
@@ -219,7 +242,11 @@ def main(arguments=None):
     parser.add_argument("--half", choices=HALVES, default="reporting")
     parser.add_argument("--results", type=Path, default=RESULTS / "results.csv")
     parser.add_argument("--picture", type=Path)
+    parser.add_argument("--images", action="store_true", help="Fashion-MNIST instead of the tables")
     options = parser.parse_args(arguments)
+    if options.images:
+        print(image_report(RESULTS / "images.csv"))
+        return
     mpl.use("agg")
     print(report(options.results, options.half))
     if options.picture:

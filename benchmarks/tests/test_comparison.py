@@ -1,15 +1,18 @@
 """The comparison on 36 tables: its halves, splits, results on disk, and the arithmetic of its report."""
 
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from torch import nn
 
 from benchmarks.comparison import __main__ as comparison
-from benchmarks.comparison import methods, report, tables
+from benchmarks.comparison import images, methods, report, tables
 from benchmarks.comparison.tables import CHOOSING, REPORTING, TABLES, Task
+from benchmarks.real_data.sets import Split
 from benchmarks.real_data.store import read_rows
 from sk_ils import TeacherClassifier
 
@@ -138,3 +141,44 @@ def test_a_run_notes_its_command_once_and_its_versions(tmp_path):
     runs = json.loads((tmp_path / "results.json").read_text())
     assert [run["command"] for run in runs] == ["first", "second"]
     assert {"torch", "scikit-learn"} <= runs[0]["versions"].keys()
+
+
+def test_images_are_drawn_by_class_and_what_was_run_is_not_run_again(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    official = Split(rng.random((100, 784)), np.arange(100) % 10, rng.random((30, 784)), np.arange(30) % 10)
+    monkeypatch.setattr(images, "load_fashion", lambda folder: official)
+    seen = []
+
+    def measured(method, task, seed):
+        assert task.network["module"] in images.NETWORKS.values()
+        assert np.bincount(task.y_train).tolist() == [5] * 10
+        assert len(task.X_test) == 30
+        seen.append((method, seed))
+        return {"log_loss": 0.5}
+
+    monkeypatch.setattr(images, "measured", measured)
+    words = ["--data-dir", "DIR", "--rows", "50", "--seeds", "0", "1"]
+    options = images.parse_arguments([*words, "--results", str(tmp_path / "images.csv")])
+    images.run(options)
+    images.run(options)
+    assert len(seen) == 2 * len(images.NETWORKS) * len(images.METHODS)
+    assert set(images.METHODS) <= set(methods.OURS)
+
+
+def test_a_tasks_network_reaches_every_method_of_ours():
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    X = pd.DataFrame(rng.normal(size=(60, 4)).astype(np.float32))
+    task = Task(X, y, X, y, {"module": Refusing, "max_epochs": 1})
+    for name in (*images.METHODS, "one network, LS tuned +T", "one network, any rule tuned +T"):
+        with warnings.catch_warnings(), pytest.raises(Exception, match="this network was asked for"):
+            warnings.simplefilter("ignore")
+            methods.OURS[name](task, 0)
+
+
+class Refusing(nn.Module):
+    """A network that says that it was asked for."""
+
+    def __init__(self):
+        super().__init__()
+        raise ArithmeticError("this network was asked for")

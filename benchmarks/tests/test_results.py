@@ -30,6 +30,7 @@ def printed(module, monkeypatch, capsys, *words):
             for run in ("paper_synthetic", "paper_synthetic_truth", "paper_synthetic_batch32")
         ),
         ("comparison/reporting.md", comparison_report, ("--half", "reporting")),
+        ("comparison/images.md", comparison_report, ("--images",)),
         ("real_data/report.md", real_data_report, ()),
         ("real_data/choosing.md", real_data_defaults, ("--half", "choosing")),
         ("real_data/reporting.md", real_data_defaults, ("--half", "reporting")),
