@@ -179,6 +179,11 @@ class SmoothingSearchCV(BaseSearchCV):
         Largest number of candidates that are trained as one stack. None takes as many as half of
         the available memory holds, the device's and the main one. A stack that does not fit is
         halved. Without dropout the number does not change the results, but for round-off.
+    n_jobs : int or None, default=None
+        Processes, threads or other workers of joblib's backend that fit splits at the same time; a
+        split with the candidates that share its preprocessing is one task. None is 1, but inside of
+        a ``joblib.parallel_config`` what that says; -1 is all processors. The numbers are those of
+        ``n_jobs=1`` (``docs/clusters.md``).
     verbose : int, default=0
         1 shows a progress bar.
     error_score : "raise" or float, default=nan
@@ -265,6 +270,7 @@ class SmoothingSearchCV(BaseSearchCV):
         "ensemble": ["boolean"],
         "racing": ["boolean"],
         "max_parallel": [Interval(Integral, 1, None, closed="left"), None],
+        "n_jobs": [Integral, None],
         "verbose": ["verbose"],
         "error_score": [StrOptions({"raise"}), Real],
         "return_train_score": ["boolean"],
@@ -281,6 +287,7 @@ class SmoothingSearchCV(BaseSearchCV):
         ensemble: bool = False,
         racing: bool = True,
         max_parallel: int | None = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
         error_score: Any = np.nan,
         return_train_score: bool = False,
@@ -293,6 +300,7 @@ class SmoothingSearchCV(BaseSearchCV):
         self.ensemble = ensemble
         self.racing = racing
         self.max_parallel = max_parallel
+        self.n_jobs = n_jobs
         self.verbose = verbose
         self.error_score = error_score
         self.return_train_score = return_train_score
@@ -543,7 +551,7 @@ class SmoothingSearchCV(BaseSearchCV):
                 f"refit chose candidate {self.best_index_}, which was not fitted on every split: return the "
                 "index of a candidate whose scores are finite, or pass racing=False."
             )
-        self.best_estimator_ = CrossFittedClassifier(best, cv=self.cv)
+        self.best_estimator_ = CrossFittedClassifier(best, cv=self.cv, n_jobs=self.n_jobs)
         _set_members(self.best_estimator_, estimators)
         log_proba = np.zeros((members.n_rows, len(self.best_estimator_.classes_)))
         for estimator, (_, test) in zip(estimators, splits, strict=True):
@@ -584,6 +592,8 @@ class CrossFittedClassifier(ClassifierMixin, BaseEstimator):
         Fitted once for each split.
     cv : int, splitter or iterable, default=5
         Must hold every row out equally often.
+    n_jobs : int or None, default=None
+        Workers of joblib's backend that fit splits at the same time, as of SmoothingSearchCV.
 
     Attributes
     ----------
@@ -612,9 +622,10 @@ class CrossFittedClassifier(ClassifierMixin, BaseEstimator):
     (3, (150, 3))
     """
 
-    def __init__(self, estimator: Any, *, cv: Any = 5) -> None:
+    def __init__(self, estimator: Any, *, cv: Any = 5, n_jobs: int | None = None) -> None:
         self.estimator = estimator
         self.cv = cv
+        self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Fit a network for each split.
@@ -638,7 +649,9 @@ class CrossFittedClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _search(self) -> "SmoothingSearchCV":
-        return SmoothingSearchCV(self.estimator, {}, cv=self.cv, ensemble=True, error_score="raise")
+        return SmoothingSearchCV(
+            self.estimator, {}, cv=self.cv, ensemble=True, error_score="raise", n_jobs=self.n_jobs
+        )
 
     def get_metadata_routing(self) -> Any:
         """Return what fit passes on, as SmoothingSearchCV does."""

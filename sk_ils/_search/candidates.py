@@ -63,6 +63,7 @@ def fit_candidates(
     *,
     held_out: HeldOut | None = None,
     max_parallel: int | None,
+    n_workers: int = 1,
     progress: Progress,
     on_refusal: Callable[[str], None],
 ) -> Iterator[Candidate]:
@@ -80,6 +81,8 @@ def fit_candidates(
         The hold-out, if it is not to be a part of X.
     max_parallel : int or None
         Largest number of candidates in a stack.
+    n_workers : int, default=1
+        Processes that may do the same at the same time, and share the memory.
     progress : Progress
     on_refusal : callable
         Told why the candidates cannot be stacked, before they are trained one by one.
@@ -94,7 +97,7 @@ def fit_candidates(
     try:
         data = _prepare(net, X, y, metadata, held_out)
         teacher = _SharedTeacher(net, data)
-        size = _stack_size(net, data, max_parallel, on_refusal) if len(candidates) > 1 else None
+        size = _stack_size(net, data, max_parallel, n_workers, on_refusal) if len(candidates) > 1 else None
     except Exception as error:  # what fails before the first candidate fails all of them
         for candidate in candidates:
             candidate.error = error
@@ -138,6 +141,7 @@ def _stack_size(
     net: InstanceSmoothedClassifier,
     data: FitData,
     max_parallel: int | None,
+    n_workers: int,
     on_refusal: Callable[[str], None],
 ) -> int | None:
     """Return how many candidates a stack may hold, None if they cannot be stacked."""
@@ -145,7 +149,7 @@ def _stack_size(
     if reason is not None:
         on_refusal(reason)
         return None
-    return max_parallel or affordable_size(net, data)
+    return max_parallel or affordable_size(net, data, n_workers)
 
 
 class _SharedTeacher:

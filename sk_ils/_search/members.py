@@ -44,13 +44,13 @@ class Members:
         # In nats, summed over the times that a row was held out.
         self.losses = np.zeros((n_candidates if racing else 0, n_rows))
 
-    def add(self, candidate: int, estimator: Any, X: Any, y: NDArray[Any], test: NDArray[np.intp]) -> None:
-        """Keep a candidate's estimator of a split, and what it says of the rows held out."""
+    def add(
+        self, candidate: int, estimator: Any, losses: NDArray[np.float64] | None, test: NDArray[np.intp]
+    ) -> None:
+        """Keep a candidate's estimator of a split, and in a race its losses of held-out rows."""
         self.estimators[candidate].append(estimator)
-        if self.racing:
-            column = positions(y, estimator.classes_, "y")
-            log_proba = estimator.predict_log_proba(X)[np.arange(len(y)), column]
-            self.losses[candidate, test] += np.minimum(-log_proba, _LARGEST_LOSS)
+        if losses is not None:
+            self.losses[candidate, test] += losses
 
     def drop(self, candidate: int) -> None:
         """Let go of a candidate, which cannot win."""
@@ -77,6 +77,14 @@ class Members:
             if mean > _STANDARD_ERRORS * error:
                 self.drop(candidate)
                 self.n_dropped += 1
+
+
+def row_losses(estimator: Any, X: Any, y: NDArray[Any]) -> NDArray[np.float64]:
+    """Return a fitted classifier's cross-entropy of each row, in nats, at most that of 1e-15."""
+    column = positions(y, estimator.classes_, "y")
+    log_proba = estimator.predict_log_proba(X)[np.arange(len(y)), column]
+    losses: NDArray[np.float64] = np.minimum(-log_proba, _LARGEST_LOSS)
+    return losses
 
 
 def check_partition(splits: list[tuple[Any, Any]], n_rows: int, cv: Any) -> None:

@@ -68,6 +68,12 @@ def parameters_key(params: Parameters) -> Any:
     return frozenset((name, _value_key(value)) for name, value in params.items())
 
 
+def preprocessing_key(estimator: Pipeline, shared: Parameters) -> Any:
+    """Return a key that candidates share whose parameters before the classifier are equal."""
+    prefix = prefix_of(estimator)
+    return parameters_key({name: value for name, value in shared.items() if not name.startswith(prefix)})
+
+
 def _value_key(value: Any) -> Any:
     try:
         hash(value)
@@ -103,8 +109,7 @@ class Fold:
         """
         if not isinstance(estimator, Pipeline) or len(estimator.steps) == 1:
             return None, self.X, self.held_out
-        prefix = prefix_of(estimator)
-        key = parameters_key({name: value for name, value in shared.items() if not name.startswith(prefix)})
+        key = preprocessing_key(estimator, shared)
         if key not in self.prepared:
             steps = estimator[:-1]
             params = _params_before_classifier(estimator, self.metadata)

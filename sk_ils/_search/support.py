@@ -104,15 +104,19 @@ def _why_module_refuses(net: InstanceSmoothedClassifier, data: FitData, device: 
     return None
 
 
-def affordable_size(net: InstanceSmoothedClassifier, data: FitData) -> int:
-    """Return how many candidates a stack may hold, by the memory of the device and the main one."""
+def affordable_size(net: InstanceSmoothedClassifier, data: FitData, n_workers: int = 1) -> int:
+    """Return how many candidates a stack may hold, by the memory of the device and the main one.
+
+    Processes that work beside this one, `n_workers` in all, get the same share.
+    """
+    share = _MEMORY_SHARE / n_workers
     targets = len(data.train) * len(net.classes_) * (8 if net.dtype == "float64" else 4)
     with net.training(data.seed) as state:
         device = state.device
         one = _network_bytes(net, data) + _COPIES_OF_TARGETS * targets
-        size = _MEMORY_SHARE * available_memory(device) / one
+        size = share * available_memory(device) / one
     # Targets are computed on the CPU, whatever the device is.
-    room = _MEMORY_SHARE * available_main_memory() - _TARGETS_ONCE * targets
+    room = share * available_main_memory() - _TARGETS_ONCE * targets
     return max(1, int(min(size, room / (targets if device.type == "cuda" else one))))
 
 
