@@ -207,12 +207,23 @@ def draw(file, half, picture):
     """Save a picture: log loss against CPU seconds, a numbered dot for each method."""
     frame = load(file, half)
     figure, axes = plt.subplots(figsize=(9, 4.6), layout="constrained")
+    drawn = []
     for number, (ratio, seconds, method) in enumerate(dots(frame), start=1):
         color = "#0072B2" if method in OURS else "#D55E00"
         change = 100 * np.expm1(ratio)
-        axes.plot(seconds, change, "o", color=color, markersize=15, alpha=0.85, label=f"{number}  {method}")
+        axes.plot(seconds, change, "o", color=color, markersize=7, alpha=0.85, label=f"{number}  {method}")
+        # Of two dots that nearly cover each other the second one has its number on the other side.
+        is_close = any(abs(np.log(seconds / s)) < 0.15 and abs(change - c) < 1.2 for s, c in drawn)
+        drawn.append((seconds, change))
         axes.annotate(
-            str(number), (seconds, change), ha="center", va="center_baseline", color="white", fontsize=8
+            str(number),
+            (seconds, change),
+            (-6 if is_close else 6, 0),
+            textcoords="offset points",
+            ha="right" if is_close else "left",
+            va="center_baseline",
+            color=color,
+            fontsize=9,
         )
     axes.set(
         xscale="log",
