@@ -193,6 +193,9 @@ class BatchLoader:
         Whether to leave out a last batch with fewer than batch_size samples.
     generator : torch.Generator, default=None
         Draws the order; None uses torch's global generator.
+    device : torch.device, default=None
+        A GPU to which samples in the main memory are copied while the ones before are worked on;
+        None leaves them where they are.
     """
 
     def __init__(
@@ -202,10 +205,12 @@ class BatchLoader:
         shuffle: bool = False,
         drop_last: bool = False,
         generator: torch.Generator | None = None,
+        device: torch.device | None = None,
     ) -> None:
         self.dataset = dataset
         self.shuffle = shuffle
         self.generator = generator
+        self.device = device
         self.bounds = _batch_bounds(len(dataset), batch_size, drop_last)
         batch_bytes = batch_size * dataset.n_bytes() // max(len(dataset), 1)
         self.n_at_once = max(1, min(_CHUNK, _CHUNK_BYTES // max(batch_bytes, 1)))
@@ -214,26 +219,68 @@ class BatchLoader:
         return len(self.bounds) - 1
 
     def __iter__(self) -> Iterator[Batch]:
+        chunks = self._chunks()
+        for bounds, X, targets in chunks if self.device is None else _copied_ahead(chunks, self.device):
+            for start, stop in pairwise(bounds):
+                part = slice(start - bounds[0], stop - bounds[0])
+                soft = None if targets.soft is None else targets.soft[part]
+                weight = None if targets.weight is None else targets.weight[part]
+                yield X[part], Targets(targets.y_encoded[part], soft, weight)
+
+    def _chunks(self) -> Iterator["_Chunk"]:
+        """Yield the samples of many batches: gathering them at once is faster than each alone."""
+        X = self.dataset.X
+        assert isinstance(X, Tensor)
         order = None
         if self.shuffle:
             order = torch.randperm(len(self.dataset), generator=self.generator)
         for first in range(0, len(self), self.n_at_once):
             bounds = self.bounds[first : first + self.n_at_once + 1]
-            chunk = slice(bounds[0], bounds[-1])
-            yield from self._slices(chunk if order is None else order[chunk], bounds)
+            index: slice | Tensor = slice(bounds[0], bounds[-1])
+            if order is not None:
+                index = order[index].to(X.device)
+            yield bounds, X[index], self.dataset.targets(index)
 
-    def _slices(self, index: Tensor | slice, bounds: list[int]) -> Iterator[Batch]:
-        """Yield some batches; gathering many at once and slicing is faster than gathering each."""
-        X = self.dataset.X
-        assert isinstance(X, Tensor)
-        if isinstance(index, Tensor):
-            index = index.to(X.device)
-        X, targets = X[index], self.dataset.targets(index)
-        for start, stop in pairwise(bounds):
-            part = slice(start - bounds[0], stop - bounds[0])
-            soft = None if targets.soft is None else targets.soft[part]
-            weight = None if targets.weight is None else targets.weight[part]
-            yield X[part], Targets(targets.y_encoded[part], soft, weight)
+
+# Where batches start and the last one stops, their inputs and targets.
+_Chunk = tuple[list[int], Tensor, Targets]
+
+
+def _copied_ahead(chunks: Iterator[_Chunk], device: torch.device) -> Iterator[_Chunk]:
+    """Yield chunks on a GPU; each is copied in a stream of its own while the one before is used."""
+    stream = torch.cuda.Stream(device)
+
+    def copied(value: Tensor) -> Tensor:
+        # A copy from pageable memory would wait.
+        return value.pin_memory().to(device, non_blocking=True)
+
+    def send(chunk: _Chunk) -> tuple[_Chunk, torch.cuda.Event]:
+        bounds, X, (y_encoded, soft, weight) = chunk
+        with torch.cuda.stream(stream):
+            targets = Targets(
+                copied(y_encoded),
+                None if soft is None else copied(soft),
+                None if weight is None else copied(weight),
+            )
+            return (bounds, copied(X), targets), stream.record_event()
+
+    def arrived(chunk: _Chunk, event: torch.cuda.Event) -> _Chunk:
+        current = torch.cuda.current_stream(device)
+        current.wait_event(event)
+        _, X, targets = chunk
+        for value in (X, *targets):
+            if value is not None:
+                value.record_stream(current)  # its memory is not given away before it was used
+        return chunk
+
+    on_the_way = None
+    for chunk in chunks:
+        sent = send(chunk)
+        if on_the_way is not None:
+            yield arrived(*on_the_way)
+        on_the_way = sent
+    if on_the_way is not None:
+        yield arrived(*on_the_way)
 
 
 def _batch_bounds(n: int, batch_size: int, drop_last: bool) -> list[int]:

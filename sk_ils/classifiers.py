@@ -83,6 +83,10 @@ class TeacherClassifier(CalibratedNet):
         "auto" is "cuda" if there is a GPU, else "cpu".
     dtype : {"float32", "float64"} or None, default="float32"
         Type of X and of the network; None keeps the type of X, as integer tokens need.
+    mixed_precision : {"bf16"} or None, default=None
+        "bf16" computes the module's products in bfloat16 (``torch.autocast``), which newer GPUs do
+        several times as fast, and everything else, logits and losses too, in float32. With
+        ``dtype="float64"`` it is refused. SmoothingSearchCV trains such candidates one by one.
     random_state : int, RandomState instance or None, default=None
         Seeds the split, the initial weights, the order of rows and dropout. An int gives the same
         network in every fit, in whatever thread; torch's global generators are as before after it.
@@ -315,6 +319,10 @@ class InstanceSmoothedClassifier(CalibratedNet):
         "auto" is "cuda" if there is a GPU, else "cpu".
     dtype : {"float32", "float64"} or None, default="float32"
         Type of X and of the network; None keeps the type of X, as integer tokens need.
+    mixed_precision : {"bf16"} or None, default=None
+        "bf16" computes the module's products in bfloat16 (``torch.autocast``), which newer GPUs do
+        several times as fast, and everything else, logits and losses too, in float32. With
+        ``dtype="float64"`` it is refused. SmoothingSearchCV trains such candidates one by one.
     random_state : int, RandomState instance or None, default=None
         Seeds the split, the initial weights, the order of rows and dropout. An int gives the same
         network in every fit, in whatever thread; torch's global generators are as before after it.
@@ -411,6 +419,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         verbose: int = 0,
         device: Any = "auto",
         dtype: str | None = "float32",
+        mixed_precision: str | None = None,
         random_state: Any = None,
         compile: bool = False,
         use_caching: Any = "auto",
@@ -434,6 +443,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
             verbose=verbose,
             device=device,
             dtype=dtype,
+            mixed_precision=mixed_precision,
             random_state=random_state,
             compile=compile,
             use_caching=use_caching,

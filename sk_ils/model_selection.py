@@ -231,10 +231,10 @@ class SmoothingSearchCV(BaseSearchCV):
     -----
     A stack is possible if ``torch.func.vmap`` takes the module, the optimizer treats each weight by
     itself (all of torch.optim but LBFGS, Adafactor and the like), no callbacks are set,
-    ``compile=False``, and no training method is overridden. If not, the candidates are trained one
-    by one, with one warning that says why; they still share the teacher, unless a step of a
-    Pipeline has ``fit_resample``: then each candidate fits the whole Pipeline. Dropout is drawn
-    anew for each candidate.
+    ``compile=False``, ``mixed_precision=None``, and no training method is overridden. If not, the
+    candidates are trained one by one, with one warning that says why; they still share the teacher,
+    unless a step of a Pipeline has ``fit_resample``: then each candidate fits the whole Pipeline.
+    Dropout is drawn anew for each candidate.
 
     A stack of C candidates takes about ``C (6 W + 3 O + 2 n K b) + 5 n K b`` bytes beside the
     data: n training rows of a fold, K classes, b = 4 bytes (8 in float64), W bytes of

@@ -10,12 +10,14 @@ import torch
 from sklearn.calibration import CalibratedClassifierCV, calibration_curve
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import EpochScoring
+from torch import nn
 from torch.utils.data import TensorDataset
 
-from sk_ils import SmoothingSearchCV
-from sk_ils._net import training
+from sk_ils import SmoothingSearchCV, TeacherClassifier
+from sk_ils._net import predicting_net, training
 from sk_ils.inspection import ReliabilityDisplay, SmoothingCurveDisplay
 from sk_ils.metrics import (
     CalibrationScorer,
@@ -70,6 +72,69 @@ def test_the_same_seed_gives_identical_probabilities(student, table):
 
 def test_a_fit_on_the_cpu_leaves_the_gpus_generators_alone(student, table):
     student(device="cpu").fit(*table)
+
+
+class Watched(TeacherClassifier):
+    """Lets a training step fail that waits for the GPU."""
+
+    def train_step(self, batch, **fit_params):
+        if len(self.history) == 1:  # the first step of all looks at the logits
+            return super().train_step(batch, **fit_params)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            return super().train_step(batch, **fit_params)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_no_step_waits_for_the_gpu(table, monkeypatch, resident):
+    if not resident:
+        monkeypatch.setattr(training, "_RESIDENT_SHARE", 0.0)
+    clf = Watched(max_epochs=3, batch_size=32, random_state=0, device="cuda").fit(*table)
+    assert len(clf.history) == 3
+
+
+@pytest.mark.parametrize("smoothing", ["none", "ils2"])
+def test_mixed_precision_learns_as_well(student, table, smoothing):
+    X, y = table
+    full, mixed = (
+        student(smoothing=smoothing, mixed_precision=precision, device="cuda").fit(X, y)
+        for precision in (None, "bf16")
+    )
+    assert log_loss(y, mixed.predict_proba(X)) == pytest.approx(log_loss(y, full.predict_proba(X)), rel=0.1)
+    assert {parameter.dtype for parameter in mixed.module_.parameters()} == {torch.float32}
+
+
+class ChannelsLast(nn.Module):
+    """A convolution whose weights have the channels last."""
+
+    def __init__(self, n_classes):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+        self.out = nn.Linear(8, n_classes)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, X):
+        return self.out(self.conv(X).amax(dim=(2, 3)))
+
+
+def test_a_modules_memory_format_stays(table):
+    _, y = table
+    X = np.random.default_rng(0).normal(size=(len(y), 3, 6, 6)).astype(np.float32)
+    clf = TeacherClassifier(ChannelsLast, max_epochs=2, device="cuda", random_state=0).fit(X, y)
+    for fitted in (clf, pickle.loads(pickle.dumps(clf))):
+        assert fitted.module_.conv.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_many_rows_are_predicted_without_a_wait_for_each_batch(student, table, monkeypatch):
+    X, y = table
+    clf = student(device="cuda").fit(X, y)
+    expected = clf.predict_proba(X)
+    monkeypatch.setattr(predicting_net, "_KEPT_BYTES", 1000)  # several transfers
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
+    moved = clf.forward(X, device=None)
+    assert moved.is_cuda
 
 
 def test_data_that_do_not_fit_go_over_batch_by_batch(student, table, monkeypatch):

@@ -16,6 +16,7 @@ import numpy as np
 import sklearn
 import skorch
 import torch
+from sklearn.base import clone
 from skorch import NeuralNetClassifier
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
@@ -50,7 +51,7 @@ def timer(device):
     return run
 
 
-def compare(title, make_module, data, *, batch_size, epochs, repetitions, device):
+def compare(title, make_module, data, *, batch_size, epochs, repetitions, device, mixed_precision=False):
     """Print what an epoch and a prediction cost, by hand, with this package and with stock skorch."""
     X, y = data
     n_valid = len(X) // 5
@@ -78,6 +79,11 @@ def compare(title, make_module, data, *, batch_size, epochs, repetitions, device
         "TeacherClassifier": lambda: run(lambda: ours.fit(X_train, y_train)),
         "stock skorch": lambda: run(lambda: stock.fit(X_train, y_train)),
     }
+    if mixed_precision:
+        mixed = clone(ours).set_params(mixed_precision="bf16")
+        contenders["TeacherClassifier, bf16"] = lambda: run(lambda: mixed.fit(X_train, y_train))
+        compiled = clone(mixed).set_params(compile=True)
+        contenders["TeacherClassifier, bf16, compiled"] = lambda: run(lambda: compiled.fit(X_train, y_train))
     seconds = interleaved(contenders, repetitions)
     print_rows(f"{title}, epoch", {k: v / epochs for k, v in seconds.items()}, "hand-written loop")
     module, X_there = by_hand(), torch.from_numpy(X).to(device)
@@ -167,6 +173,7 @@ def main():
         lambda: SmallResNet(N_CLASSES, width=64, n_stages=4),
         images,
         batch_size=256,
+        mixed_precision=True,
         **common,
     )
     compare_search(make_data(arguments.rows // 6, 16), epochs=10 * arguments.epochs, device=arguments.device)

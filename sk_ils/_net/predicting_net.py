@@ -3,7 +3,7 @@
 import copy
 import inspect
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from numbers import Integral
@@ -20,6 +20,7 @@ from sk_ils._labels import distinct
 from sk_ils._net.advice import advise
 from sk_ils._net.inputs import check_dataset, check_features, check_length, is_dataset, labels_of
 from sk_ils._net.module_errors import explain_module_error, explained_building
+from sk_ils._net.precision import in_precision
 from sk_ils._net.stateful_net import StatefulNet
 from sk_ils._net.threads import counted_work, threads_for, weight_flops
 from sk_ils._net.training import DTYPES, check_finite, check_logits, check_rows
@@ -32,6 +33,8 @@ from sk_ils.temperature import log_softmax, softmax
 _MIN_BLOCK = 32
 # Rows that a module is adapted to: at most, and below which that is no good.
 _N_ADAPTED, _FEW_ROWS = 10_000, 10
+# Outputs that stay on a GPU before they go to the main memory at once.
+_KEPT_BYTES = 2**26
 _NO_ROWS = "X holds no rows: there is nothing to predict."
 _SLICING = set(inspect.signature(BatchLoader).parameters)
 
@@ -211,9 +214,15 @@ class PredictingNet(StatefulNet):
         loader = getattr(self, name)
         with explained_building(name, loader, own):
             if isinstance(samples.X, Tensor) and self._slices_tensors(name):
-                return BatchLoader(samples, **kwargs)
+                return BatchLoader(samples, device=self._gpu_away_from(samples.X), **kwargs)
             kwargs |= {"dtype": self._float_type, "in_order": not training}
             return DatasetLoader(samples, loader=DataLoader if loader is BatchLoader else loader, **kwargs)
+
+    def _gpu_away_from(self, X: Tensor) -> torch.device | None:
+        """Return the GPU on which the module is, if X is not there."""
+        state = self._training_state
+        device = self._device() if state is None else state.device
+        return device if device.type == "cuda" and not X.is_cuda else None
 
     def _batch_size(self, name: str, n_samples: int) -> int:
         """Return how many samples a loader puts into a batch; -1 is all of them."""
@@ -292,8 +301,10 @@ class PredictingNet(StatefulNet):
         moved = x.to(device, non_blocking=True) if isinstance(x, Tensor) else _as_tensors(x, device)
         try:
             if isinstance(moved, dict):
-                return self.module_(**moved, **fit_params)
-            return self.module_(moved, **fit_params)
+                forward = partial(self.module_, **moved, **fit_params)
+            else:
+                forward = partial(self.module_, moved, **fit_params)
+            return in_precision(forward, self.mixed_precision, device)
         except Exception as error:
             explain_module_error(error, self.module_, moved)
             raise
@@ -376,10 +387,11 @@ class PredictingNet(StatefulNet):
         """Return raw logits (n_samples, n_classes), in the module's float type."""
         samples = self.get_dataset(X)
         with self.step_threads(len(samples), training=False):
-            outputs = [self._check_logits(output) for output in self.forward_iter(samples)]
-        if not outputs:
+            outputs = map(self._check_logits, self.forward_iter(samples, device=None))
+            parts = list(_in_main_memory(outputs))
+        if not parts:
             raise ValueError(_NO_ROWS)
-        logits: NDArray[np.floating] = as_numpy(torch.cat(outputs))
+        logits: NDArray[np.floating] = as_numpy(torch.cat(parts))
         check_finite(logits, self.get_dataset(X).X)
         return logits
 
@@ -520,6 +532,23 @@ def _moved(output: Any, device: Any) -> Any:
     if isinstance(output, dict):
         return {name: _moved(part, device) for name, part in output.items()}
     return output
+
+
+def _in_main_memory(outputs: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Yield the rows of all batches in the main memory, without a wait for each batch."""
+    kept: list[Tensor] = []
+    n_bytes = 0
+    for output in outputs:
+        if output.device.type == "cpu":
+            yield output
+            continue
+        kept.append(output)
+        n_bytes += output.nbytes
+        if n_bytes >= _KEPT_BYTES:
+            yield torch.cat(kept).cpu()
+            kept, n_bytes = [], 0
+    if kept:
+        yield torch.cat(kept).cpu()
 
 
 def _joined(parts: list[Any]) -> Any:

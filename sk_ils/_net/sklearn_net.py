@@ -19,6 +19,7 @@ from torch import nn
 from sk_ils._net.rollback import parameters_undone_on_error
 from sk_ils._sklearn_compat import (
     Interval,
+    InvalidParameterError,
     Options,
     StrOptions,
     describe_parameters,
@@ -88,6 +89,7 @@ class SklearnNet(NeuralNetClassifier):
         "temperature_scaling": ["boolean"],
         "random_state": ["random_state"],
         "dtype": [StrOptions({"float32", "float64"}), None],
+        "mixed_precision": [StrOptions({"bf16"}), None],
         "optimizer": [callable],
         "lr": [Interval(Real, 0, None, closed="left"), torch.Tensor],
         "iterator_train": [callable],
@@ -119,6 +121,7 @@ class SklearnNet(NeuralNetClassifier):
         verbose: int = 0,
         device: Any = "auto",
         dtype: str | None = "float32",
+        mixed_precision: str | None = None,
         random_state: Any = None,
         compile: bool = False,
         use_caching: Any = "auto",
@@ -148,6 +151,7 @@ class SklearnNet(NeuralNetClassifier):
         self.patience = patience
         self.temperature_scaling = temperature_scaling
         self.dtype = dtype
+        self.mixed_precision = mixed_precision
         self.random_state = random_state
         for name in ("history_", "initialized_", "virtual_params_"):
             self.__dict__.pop(name)
@@ -247,6 +251,11 @@ class SklearnNet(NeuralNetClassifier):
             self.get_params(deep=False),
             type(self).__name__,
         )
+        if self.mixed_precision is not None and self.dtype == "float64":
+            raise InvalidParameterError(
+                f"mixed_precision={self.mixed_precision!r} computes with fewer digits than dtype='float64' "
+                "asks for: pass one of them, None for the other."
+            )
         _check_device(self.device)
         self._check_callbacks()
 

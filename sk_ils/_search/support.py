@@ -72,6 +72,8 @@ def why_not_stackable(net: InstanceSmoothedClassifier, data: FitData) -> str | N
     if net.compile:
         return "compile=True compiles one network"
     stock = InstanceSmoothedClassifier
+    if net.mixed_precision is not None:
+        return "torch.func.vmap computes in full precision whatever mixed_precision says"
     hooks = [*_HOOKS, *(name for name in dir(stock) if name.startswith("on_"))]
     own = [name for name in hooks if getattr(type(net), name) is not getattr(stock, name)]
     if own:
