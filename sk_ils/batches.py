@@ -252,7 +252,7 @@ def _copied_ahead(chunks: Iterator[_Chunk], device: torch.device) -> Iterator[_C
 
     def copied(value: Tensor) -> Tensor:
         # A copy from pageable memory would wait.
-        return value.pin_memory().to(device, non_blocking=True)
+        return torch.empty_like(value, pin_memory=True).copy_(value).to(device, non_blocking=True)
 
     def send(chunk: _Chunk) -> tuple[_Chunk, torch.cuda.Event]:
         bounds, X, (y_encoded, soft, weight) = chunk
