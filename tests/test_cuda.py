@@ -80,13 +80,14 @@ class Watched(TeacherClassifier):
     def train_step(self, batch, **fit_params):
         if len(self.history) == 1:  # the first step of all looks at the logits
             return super().train_step(batch, **fit_params)
-        torch.cuda.set_sync_debug_mode("error")
         try:
+            torch.cuda.set_sync_debug_mode("error")
             return super().train_step(batch, **fit_params)
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype feature")
 @pytest.mark.parametrize("resident", [True, False])
 def test_no_step_waits_for_the_gpu(table, monkeypatch, resident):
     if not resident:
