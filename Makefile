@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
-.PHONY: demo test lint types contracts unit test-benchmarks skorch-suite mutation fuzz fuzz-quick clean
+.PHONY: demo test lint types contracts unit test-benchmarks skorch-suite mutation fuzz fuzz-quick kills clean
 
 demo: $(VENV)/installed-plots
 	$(BIN)/python examples/demo_digits.py
@@ -44,6 +44,10 @@ fuzz: $(VENV)/installed-dev
 
 fuzz-quick: $(VENV)/installed-dev
 	$(BIN)/python tests/fuzz.py --cases 500
+
+# Kills trainings at random moments and starts them again: minutes, and no part of `make test`.
+kills: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python tests/kills.py --kills 50
 
 # Only the benchmarks' own tests, which `make test` runs too.
 test-benchmarks: $(VENV)/installed-dev

@@ -4,6 +4,7 @@ from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar, Never, Self
 
+import joblib
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -73,6 +74,11 @@ class TeacherClassifier(CalibratedNet):
         is restored either way.
     temperature_scaling : bool, default=True
         Whether to fit `temperature_` on the hold-out.
+    checkpoint : str, path or None, default=None
+        A folder in which `fit` keeps how far it has got, network by network: after a crash or a
+        kill the same script goes on from there, and comes to the same numbers as without. It needs
+        an integer `random_state` and no callbacks; delete the folder when the result is safe
+        (``docs/saving.md``).
     callbacks : None, "disable" or list of skorch callbacks, default=None
         In addition to the ones that record the history.
     warm_start : bool, default=False
@@ -309,6 +315,11 @@ class InstanceSmoothedClassifier(CalibratedNet):
         is restored either way.
     temperature_scaling : bool, default=True
         Whether to fit `temperature_` on the hold-out.
+    checkpoint : str, path or None, default=None
+        A folder in which `fit` keeps how far it has got, network by network: after a crash or a
+        kill the same script goes on from there, and comes to the same numbers as without. It needs
+        an integer `random_state` and no callbacks; delete the folder when the result is safe
+        (``docs/saving.md``).
     callbacks : None, "disable" or list of skorch callbacks, default=None
         In addition to the ones that record the history.
     warm_start : bool, default=False
@@ -414,6 +425,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         train_split: Any = 0.2,
         patience: int | None = 20,
         temperature_scaling: bool = True,
+        checkpoint: Any = None,
         callbacks: Any = None,
         warm_start: bool = False,
         verbose: int = 0,
@@ -438,6 +450,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
             train_split=train_split,
             patience=patience,
             temperature_scaling=temperature_scaling,
+            checkpoint=checkpoint,
             callbacks=callbacks,
             warm_start=warm_start,
             verbose=verbose,
@@ -695,6 +708,12 @@ class InstanceSmoothedClassifier(CalibratedNet):
         if output is not None:
             self.teacher_, self.teacher_temperature_ = output.estimator, output.temperature
         return self._with_targets(data.train.samples, None if output is None else output.logits)
+
+    def _online_teacher(self) -> Any:
+        if self.teacher_ is None or not self._depends_on_batch():
+            return None
+        module = getattr(self.teacher_, "module_", None)
+        return joblib.hash(self.teacher_) if module is None else module.state_dict()
 
     def _depends_on_batch(self) -> bool:
         """Return whether targets are computed in each batch; otherwise once, before training."""

@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_ils._labels import distinct
 from sk_ils._net.advice import each_once
+from sk_ils._net.checkpoint import check_checkpoint
 from sk_ils._net.inputs import check_labels, is_dataset, labels_of
 from sk_ils._net.seeding import draw_seed
 from sk_ils._probabilities import as_numpy
@@ -338,6 +339,7 @@ class SmoothingSearchCV(BaseSearchCV):
         older fit as it was; any other error leaves the search unfitted.
         """
         self._check_parameters()
+        check_checkpoint(classifier_of(self.estimator))
         seed = draw_seed(classifier_of(self.estimator).random_state)
         base = with_seed(clone(self.estimator), seed)
         scorers, refit_metric = self._get_scorers()

@@ -16,6 +16,15 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from sk_ils._net.advice import advise_on_probabilities, each_once
+from sk_ils._net.checkpoint import (
+    Checkpoint,
+    best_scores,
+    check_checkpoint,
+    plain,
+    random_states,
+    set_best_scores,
+    set_random_states,
+)
 from sk_ils._net.fit_data import (
     FitData,
     HeldOut,
@@ -68,6 +77,7 @@ class CalibratedNet(PredictingNet):
         """Check, split, and train; `metadata` is what a subclass's `prepare_fit` takes besides."""
         self.check_training_readiness()
         self.check_parameters()
+        check_checkpoint(self)
         goes_on = self.warm_start and self.initialized_
         seed = draw_seed(self.random_state)
         # The seed counts from here on, since the checks already draw a Dataset's random
@@ -95,6 +105,11 @@ class CalibratedNet(PredictingNet):
         """Train on more samples, without a hold-out, from where the network is."""
         self.check_training_readiness()
         self.check_parameters()
+        if self.checkpoint is not None:
+            raise ValueError(
+                "checkpoint= keeps what fit trains; partial_fit goes on from where the network is. Pass "
+                "checkpoint=None, and keep the estimator itself between calls, by save or pickle."
+            )
         check_epochs(epochs)
         goes_on = self.initialized_
         known = self._known_classes(classes)
@@ -256,6 +271,10 @@ class CalibratedNet(PredictingNet):
             state.held_out = (
                 None if valid is None else self.place_samples(valid.samples, "iterator_valid", state)
             )
+            if epochs is None:
+                held_out = None if valid is None else valid.samples
+                parts = seed, samples, held_out, state.device.type, self._online_teacher()
+                state.checkpoint = Checkpoint.of(self, *parts)
             state.may_rebuild = True
             self.notify("on_train_begin", X=train.X, y=y)
             state.may_rebuild = False
@@ -268,6 +287,10 @@ class CalibratedNet(PredictingNet):
             if self._has_hook("on_train_end") and self.temperature_ == found:
                 # The hook may have gone back to other weights, without their temperature.
                 self.temperature_ = self._current_temperature()
+
+    def _online_teacher(self) -> Any:
+        """Return what the targets of each batch depend on besides the data; None if nothing."""
+        return None
 
     def place_samples(self, samples: SampleSet, loader: str, state: TrainingState) -> SampleSet:
         """Return the samples where their loader takes them: a DataLoader's workers need the CPU.
@@ -342,7 +365,11 @@ class CalibratedNet(PredictingNet):
         batches = self.get_iterator(X, training=True)
         valid_batches = None if y is None else self.get_iterator(y, training=False)
         best = BestEpoch(self._torch_parts(), enabled=y is not None)
-        for _ in range(self.max_epochs if epochs is None else epochs):
+        progress = _Progress(self, best)
+        progress.resume()
+        for _ in range(progress.n_done, self.max_epochs if epochs is None else epochs):
+            if progress.is_over or best.age_exceeds(self.patience):
+                break
             self.notify("on_epoch_begin", **on_epoch)
             with self.step_threads(len(X), training=True):
                 self.run_single_epoch(batches, training=True, prefix="train", step_fn=self.train_step)
@@ -351,9 +378,12 @@ class CalibratedNet(PredictingNet):
                     valid_batches, training=False, prefix="valid", step_fn=self.validation_step
                 )
             best.update(loss)
-            if self._stopped_by_callback(on_epoch) or best.age_exceeds(self.patience):
+            if self._stopped_by_callback(on_epoch):
                 break
-        best.restore()
+            progress.end_epoch()
+        if not progress.is_over:
+            best.restore()
+            progress.finish()
         return self
 
     def _check_in_training(self, method_name: str) -> None:
@@ -487,6 +517,64 @@ class CalibratedNet(PredictingNet):
     def _loss_target(self, targets: Targets, logits: Tensor, X: Any) -> Tensor:
         """Return what training compares the logits with: class indices or soft targets."""
         return targets.y_encoded if targets.soft is None else targets.soft
+
+
+class _Progress:
+    """How far a training has got, kept in its checkpoint if it has one."""
+
+    def __init__(self, net: CalibratedNet, best: BestEpoch) -> None:
+        assert net._training_state is not None
+        self.net = net
+        self.best = best
+        self.state = net._training_state
+        self.n_done = 0
+        self.is_over = False
+
+    def resume(self) -> None:
+        """Go to where an earlier process was."""
+        kept = None if self.state.checkpoint is None else self.state.checkpoint.load()
+        if kept is None:
+            return
+        net, best = self.net, self.best
+        for name, part in best.parts.items():
+            part.load_state_dict(kept["parts"][name])
+        net.history.extend(kept["history"])
+        self.n_done, self.is_over = kept["n_done"], kept["is_over"]
+        if self.is_over:
+            return
+        net.optimizer_.load_state_dict(kept["optimizer"])
+        best.loss, best.age, best.state = kept["best"]
+        set_best_scores(net.callbacks_, kept["best_scores"])
+        set_random_states(kept["random_states"], self.state.device, self.state.order)
+
+    def end_epoch(self) -> None:
+        """Keep where the training is, if it is time."""
+        self.n_done += 1
+        if self.state.checkpoint is not None:
+            self.state.checkpoint.save_if_due(self._now)
+
+    def finish(self) -> None:
+        """Keep what the training came to."""
+        if self.state.checkpoint is not None:
+            self.state.checkpoint.save({**self._result(), "is_over": True})
+
+    def _result(self) -> dict[str, Any]:
+        return {
+            "parts": {name: part.state_dict() for name, part in self.best.parts.items()},
+            "history": plain(list(self.net.history)),
+            "n_done": self.n_done,
+        }
+
+    def _now(self) -> dict[str, Any]:
+        best = self.best
+        return {
+            **self._result(),
+            "is_over": False,
+            "optimizer": self.net.optimizer_.state_dict(),
+            "best": (best.loss, best.age, best.state),
+            "best_scores": best_scores(self.net.callbacks_),
+            "random_states": random_states(self.state.device, self.state.order),
+        }
 
 
 def _function(owner: Any, method_name: str) -> Any:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import lru_cache
 from numbers import Integral, Real
+from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
@@ -89,6 +90,7 @@ class SklearnNet(NeuralNetClassifier):
         "temperature_scaling": ["boolean"],
         "random_state": ["random_state"],
         "dtype": [StrOptions({"float32", "float64"}), None],
+        "checkpoint": [str, PathLike, None],
         "mixed_precision": [StrOptions({"bf16"}), None],
         "optimizer": [callable],
         "lr": [Interval(Real, 0, None, closed="left"), torch.Tensor],
@@ -116,6 +118,7 @@ class SklearnNet(NeuralNetClassifier):
         train_split: Any = 0.2,
         patience: int | None = 20,
         temperature_scaling: bool = True,
+        checkpoint: Any = None,
         callbacks: Any = None,
         warm_start: bool = False,
         verbose: int = 0,
@@ -150,6 +153,7 @@ class SklearnNet(NeuralNetClassifier):
         )
         self.patience = patience
         self.temperature_scaling = temperature_scaling
+        self.checkpoint = checkpoint
         self.dtype = dtype
         self.mixed_precision = mixed_precision
         self.random_state = random_state

@@ -70,6 +70,8 @@ class TrainingState:
         What the temperature is found on.
     may_rebuild : bool
         Whether a parameter that changes now builds the network anew.
+    checkpoint : Checkpoint or None
+        Keeps where the training is.
     """
 
     device: torch.device
@@ -77,6 +79,7 @@ class TrainingState:
     has_gradient_hook: bool
     held_out: SampleSet | None = None
     may_rebuild: bool = False
+    checkpoint: Any = None
 
     def place(self, samples: SampleSet, dtype: str | None, *, as_a_whole: bool = True) -> SampleSet:
         """Return the samples with their tensors on the device, if they may and can be there."""

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sk_ils._net.checkpoint import Checkpoint, random_states, set_random_states
 from sk_ils._net.fit_data import FitData
 from sk_ils._net.inputs import name_item_not_finite
-from sk_ils._net.training import FitResult, NonFiniteLossError
+from sk_ils._net.training import FitResult, NonFiniteLossError, TrainingState
 from sk_ils._search.stack import Stack
 from sk_ils.batches import SampleSet
 from sk_ils.classifiers import InstanceSmoothedClassifier
@@ -136,6 +137,9 @@ def train_stacked(
     data : FitData
     progress : Progress
     """
+    params = [candidate.params for candidate in candidates]
+    valid_samples = None if data.valid is None else data.valid.samples
+    checkpoint = Checkpoint.of(net, "stack", data.seed, params, samples, valid_samples)
     with net.training(data.seed) as state:
         net.initialize()  # every stack starts with the random numbers that a fit alone starts with
         net.adapt_module(samples)
@@ -147,7 +151,13 @@ def train_stacked(
         stopping = _EarlyStopping(
             stack, candidates, {"train": samples.X, "valid": None if valid is None else valid.X}
         )
-        _run(stack, stopping, candidates, samples, valid, progress)
+        kept = _KeptStack(state, checkpoint, stack, stopping)
+        kept.resume()
+        if not kept.is_over:
+            _run(stack, stopping, candidates, samples, valid, progress, kept)
+            stopping.keep_last()
+            kept.finish()
+        stopping.give_results()
 
 
 def _run(
@@ -157,12 +167,18 @@ def _run(
     samples: SampleSet,
     valid: SampleSet | None,
     progress: Progress,
+    kept: "_KeptStack",
 ) -> None:
     """Train until every candidate has stopped."""
     net = stack.net
     nets = [candidate.net for candidate in candidates if candidate.net is not None]
+    n_all = samples.soft.shape[1] if samples.soft is not None else len(candidates)
+    if len(stack.members) < n_all:  # an earlier process has let some of them stop
+        samples, nets = _of_members(samples, nets, stack.members)
     batches = net.get_iterator(samples, training=True)
-    for _ in range(net.max_epochs):
+    for _ in range(kept.n_done, net.max_epochs):
+        if stopping.n_running() == 0:
+            break
         n, skeleton = len(stack.members), stack.skeleton
         with net.step_threads(len(samples), training=True, n_networks=n, module=skeleton):
             train_loss = stack.train_epoch(batches, nets)
@@ -172,16 +188,78 @@ def _run(
                 valid_loss = stack.valid_epoch(net.get_iterator(valid, training=False))
         stopping.add(train_loss, valid_loss)
         progress.advance(1 / net.max_epochs)
-        if stopping.n_running() == 0:
-            break
-        if stopping.n_running() <= len(stack.members) // 2:
+        if 0 < stopping.n_running() <= len(stack.members) // 2:
             # The best states of those that have stopped are on record: go on with the others alone.
             slots = stopping.running_slots()
             stack.keep(slots)
-            nets = [nets[slot] for slot in slots]
-            samples = samples if samples.soft is None else samples.with_soft(samples.soft[:, slots])
+            samples, nets = _of_members(samples, nets, slots)
             batches = net.get_iterator(samples, training=True)
-    stopping.finish()
+        kept.end_epoch()
+
+
+def _of_members(samples: SampleSet, nets: list[Any], slots: list[int]) -> tuple[SampleSet, list[Any]]:
+    """Return the samples with the targets of some slots, and their estimators."""
+    soft = None if samples.soft is None else samples.soft[:, slots]
+    return samples.with_soft(soft), [nets[slot] for slot in slots]
+
+
+class _KeptStack:
+    """How far a stack has got, kept in its checkpoint if it has one."""
+
+    def __init__(
+        self,
+        state: TrainingState,
+        checkpoint: Checkpoint | None,
+        stack: Stack,
+        stopping: "_EarlyStopping",
+    ) -> None:
+        self.state = state
+        self.checkpoint = checkpoint
+        self.stack = stack
+        self.stopping = stopping
+        self.n_done = 0
+        self.is_over = False
+
+    def resume(self) -> None:
+        """Go to where an earlier process was."""
+        kept = None if self.checkpoint is None else self.checkpoint.load()
+        if kept is None:
+            return
+        self.n_done, self.is_over = kept["n_done"], kept["is_over"]
+        self.stopping.set_state(kept["stopping"])
+        if self.is_over:
+            return
+        if len(kept["members"]) < len(self.stack.members):
+            self.stack.keep(kept["members"])
+        with torch.no_grad():
+            for name, value in self.stack.state().items():
+                value.copy_(kept["stack"][name])
+        self.stack.optimizer.load_state_dict(kept["optimizer"])
+        set_random_states(kept["random_states"], self.state.device, self.state.order)
+
+    def end_epoch(self) -> None:
+        """Keep where the stack is, if it is time."""
+        self.n_done += 1
+        if self.checkpoint is not None:
+            self.checkpoint.save_if_due(self._now)
+
+    def finish(self) -> None:
+        """Keep what the training came to."""
+        if self.checkpoint is not None:
+            self.checkpoint.save({**self._result(), "is_over": True})
+
+    def _result(self) -> dict[str, Any]:
+        return {"n_done": self.n_done, "stopping": self.stopping.get_state()}
+
+    def _now(self) -> dict[str, Any]:
+        return {
+            **self._result(),
+            "is_over": False,
+            "members": self.stack.members,
+            "stack": self.stack.state(),
+            "optimizer": self.stack.optimizer.state_dict(),
+            "random_states": random_states(self.state.device, self.state.order),
+        }
 
 
 class _EarlyStopping:
@@ -229,12 +307,15 @@ class _EarlyStopping:
         losses[member].append(float(loss))
         if not math.isfinite(loss):
             self.running[member] = False
-            epoch = len(self.train_loss[member])
-            if prefix not in self.causes:
-                self.causes[prefix] = name_item_not_finite(self.inputs[prefix])
-            self.candidates[member].error = NonFiniteLossError.of(
-                prefix, epoch=epoch, loss=float(loss), lr=self.lr, cause=self.causes[prefix]
-            )
+            self._fail(member, prefix, loss)
+
+    def _fail(self, member: int, prefix: str, loss: float) -> None:
+        epoch = len(self.train_loss[member])
+        if prefix not in self.causes:
+            self.causes[prefix] = name_item_not_finite(self.inputs[prefix])
+        self.candidates[member].error = NonFiniteLossError.of(
+            prefix, epoch=epoch, loss=float(loss), lr=self.lr, cause=self.causes[prefix]
+        )
 
     def _keep_states(self, slots: list[int]) -> None:
         members = [self.stack.members[slot] for slot in slots]
@@ -247,10 +328,36 @@ class _EarlyStopping:
     def running_slots(self) -> list[int]:
         return [slot for slot, member in enumerate(self.stack.members) if self.running[member]]
 
-    def finish(self) -> None:
-        """Give every candidate its result."""
-        if not any(self.valid_loss):  # without a hold-out the last epoch counts
+    def keep_last(self) -> None:
+        """Keep the states of the last epoch if there is no hold-out to say which is the best."""
+        if not any(self.valid_loss):
             self._keep_states(self.running_slots())
+
+    def give_results(self) -> None:
+        """Give every candidate its result."""
         for member, candidate in enumerate(self.candidates):
             state = {name: value[member] for name, value in self.best.items()}
             candidate.result = FitResult(state, self.train_loss[member], self.valid_loss[member])
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a file can hold of it."""
+        return {
+            "best": self.best,
+            "best_loss": self.best_loss.tolist(),
+            "age": self.age.tolist(),
+            "running": self.running.tolist(),
+            "train_loss": self.train_loss,
+            "valid_loss": self.valid_loss,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Become what `get_state` has returned, in another process."""
+        for name, value in state["best"].items():
+            self.best[name].copy_(value)
+        for name in ("best_loss", "age", "running"):
+            getattr(self, name)[:] = state[name]
+        self.train_loss, self.valid_loss = state["train_loss"], state["valid_loss"]
+        for prefix, losses in (("train", self.train_loss), ("valid", self.valid_loss)):
+            for member, own in enumerate(losses):
+                if own and not math.isfinite(own[-1]):
+                    self._fail(member, prefix, own[-1])

@@ -1,0 +1,174 @@
+"""Where a training has got to, in a file, so that a killed process can go on."""
+
+import io
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import joblib
+import numpy as np
+import torch
+
+from sk_ils._files import write_atomically
+from sk_ils._net.teacher_cache import content
+from sk_ils._sklearn_compat import InvalidParameterError
+
+State = dict[str, Any]
+# The share of the time that may go into writing files.
+_SHARE = 0.05
+# Parameters on which the numbers of a training do not depend.
+_NO_MATTER = {"checkpoint", "memory", "verbose"}
+
+
+class Keeps(Protocol):
+    """What an estimator says of its checkpoints."""
+
+    checkpoint: Any
+    random_state: Any
+    callbacks: Any
+    warm_start: bool
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return parameters by name."""
+
+
+def check_checkpoint(net: Keeps) -> None:
+    """Raise unless an estimator's checkpoints can be written, and found again.
+
+    Parameters
+    ----------
+    net : estimator
+
+    Raises
+    ------
+    InvalidParameterError
+        If a training could not be continued with the same numbers.
+    OSError
+        If the folder cannot be written to.
+    """
+    if net.checkpoint is None:
+        return
+    if not isinstance(net.random_state, int | np.integer):
+        raise InvalidParameterError(
+            "checkpoint= finds the files of an earlier run by the seed: pass an integer random_state, got "
+            f"{net.random_state!r}."
+        )
+    if net.callbacks not in (None, "disable", []):
+        raise InvalidParameterError(
+            "checkpoint= cannot keep what callbacks remember: pass callbacks=None, or checkpoint=None."
+        )
+    if net.warm_start:
+        raise InvalidParameterError(
+            "checkpoint= starts a training anew or goes on with the same one, and warm_start=True goes on "
+            "with another one: pass one of them."
+        )
+    folder = Path(net.checkpoint)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "writable", b"")
+    except OSError as error:
+        raise OSError(
+            error.errno, f"checkpoint={str(folder)!r} is no folder to write to ({error.strerror})"
+        ) from error
+
+
+class Checkpoint:
+    """The file of one training.
+
+    Parameters
+    ----------
+    folder : path
+        Exists.
+    parts : object
+        All that the training's numbers depend on.
+    """
+
+    def __init__(self, folder: Any, parts: Any) -> None:
+        key = joblib.hash(content([torch.__version__, parts]))
+        self.file = Path(folder) / f"{key}.pt"
+        self.cost = 0.0  # seconds of the last writing
+        self.last = time.monotonic()
+
+    @classmethod
+    def of(cls, net: Keeps, *parts: Any) -> "Checkpoint | None":
+        """Return the file of an estimator's training on some data, None if it keeps none."""
+        if net.checkpoint is None:
+            return None
+        params = {name: value for name, value in net.get_params(deep=False).items() if name not in _NO_MATTER}
+        return cls(net.checkpoint, [type(net), params, *parts])
+
+    def load(self) -> State | None:
+        """Return what an earlier process has kept, on the CPU; None if there is nothing.
+
+        Raises
+        ------
+        ValueError
+            If the file is none of ours, or not whole.
+        """
+        if not self.file.exists():
+            return None
+        try:
+            state: State = torch.load(self.file, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise ValueError(
+                f"{self.file} is no checkpoint, or was changed: delete it, and the training starts anew."
+            ) from error
+        return state
+
+    def save_if_due(self, make_state: Callable[[], State]) -> None:
+        """Keep a state, unless writing would take more than a twentieth of the time."""
+        if time.monotonic() - self.last >= self.cost / _SHARE:
+            self.save(make_state())
+
+    def save(self, state: State) -> None:
+        """Keep a state in the place of the last one: the file always holds a whole one.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written, as on a full disk.
+        """
+        start = time.monotonic()
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_atomically(self.file, buffer.getvalue())
+        self.last = time.monotonic()
+        self.cost = self.last - start
+
+
+def random_states(device: torch.device, order: torch.Generator) -> State:
+    """Return the states of all generators that a training draws from."""
+    states = {"order": order.get_state(), "cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def set_random_states(states: State, device: torch.device, order: torch.Generator) -> None:
+    """Set the generators of a training to what `random_states` has returned."""
+    order.set_state(states["order"])
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
+
+
+def plain(value: Any) -> Any:
+    """Return records of a history with numbers of NumPy's as Python's, which a file can hold."""
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def best_scores(callbacks: Iterable[tuple[str, Any]]) -> State:
+    """Return what scoring callbacks remember: the best score so far."""
+    return {name: plain(c.best_score_) for name, c in callbacks if hasattr(c, "best_score_")}
+
+
+def set_best_scores(callbacks: Iterable[tuple[str, Any]], scores: State) -> None:
+    """Let scoring callbacks remember what `best_scores` has returned."""
+    for name, callback in callbacks:
+        if name in scores:
+            callback.best_score_ = scores[name]
