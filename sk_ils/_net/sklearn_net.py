@@ -247,7 +247,7 @@ class SklearnNet(NeuralNetClassifier):
             self.get_params(deep=False),
             type(self).__name__,
         )
-        _check_device(self.device)
+        check_device(self.device)
         self._check_callbacks()
 
     def _check_callbacks(self) -> None:
@@ -380,7 +380,7 @@ def _check_optimizer(optimizer: Any) -> None:
         raise TypeError(f"optimizer must be a class, got the name {optimizer!r}: pass {hint}.")
 
 
-def _check_device(device: Any) -> None:
+def check_device(device: Any) -> None:
     """Raise unless torch knows the device, and can compute on it here."""
     if device in ("auto", None):
         return
