@@ -757,10 +757,9 @@ class InstanceSmoothedClassifier(CalibratedNet):
             self._begin_without_teacher()
 
     def trim_for_prediction(self) -> None:
-        """Drop what only training needs, for good, in the teacher too; as in skorch."""
+        """Drop what only training needs, for good, the teacher too; as in skorch."""
         super().trim_for_prediction()
-        if isinstance(self.teacher_, CalibratedNet):
-            self.teacher_.trim_for_prediction()
+        self.teacher = self.teacher_ = None
 
     def _partial_fit_teacher(self, data: FitData, *, first: bool) -> NDArray[np.floating]:
         """Train the teacher on; return its logits of the samples, divided by its temperature."""
@@ -832,11 +831,15 @@ class InstanceSmoothedClassifier(CalibratedNet):
         Raises
         ------
         AttributeError
-            If the fit had no teacher: a rule that needs none, or `teacher_proba`.
+            If there is no teacher: of a rule that needs none, with `teacher_proba`, after
+            `trim_for_prediction`, or in an estimator that was loaded.
         """
         self.check_is_fitted()
         if self.teacher_ is None:
-            raise AttributeError(f"This {type(self).__name__} was fitted without a teacher.")
+            raise AttributeError(
+                f"This {type(self).__name__} has no teacher: it was fitted without a teacher, loaded from a "
+                "file, or trimmed for prediction."
+            )
         logits = as_teacher(self.teacher_).predict_logits(X, self.classes_)
         return softmax(logits, self.teacher_temperature_)
 

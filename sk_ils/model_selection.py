@@ -21,9 +21,11 @@ from sklearn.utils.validation import check_is_fitted
 from sk_ils._labels import distinct
 from sk_ils._net.advice import each_once
 from sk_ils._net.checkpoint import check_checkpoint
+from sk_ils._net.export import MeanProbabilityModule
 from sk_ils._net.inputs import check_labels, is_dataset, labels_of
 from sk_ils._net.seeding import draw_seed
 from sk_ils._probabilities import as_numpy
+from sk_ils._search.ensemble_file import load_ensemble, members_of, save_ensemble
 from sk_ils._search.evaluation import evaluate
 from sk_ils._search.members import Members, check_partition
 from sk_ils._search.pipelines import (
@@ -750,6 +752,76 @@ class CrossFittedClassifier(ClassifierMixin, BaseEstimator):
             Between 0 and 1 (best).
         """
         return float(super().score(X, labels_of(X, y), sample_weight=sample_weight))
+
+    def to_torch(self) -> torch.nn.Module:
+        """Return a torch module that gives the probabilities: the members' and their average.
+
+        For use without this package, by ``torch.export`` or ``torch.onnx.export``.
+
+        Returns
+        -------
+        torch module
+            As of :meth:`sk_ils.InstanceSmoothedClassifier.to_torch`.
+
+        Raises
+        ------
+        TypeError
+            If the members are Pipelines, whose other steps are no torch modules.
+        """
+        check_is_fitted(self)
+        return MeanProbabilityModule([member.to_torch() for member in members_of(self, "to_torch")])
+
+    def save(self, path: Any) -> None:
+        """Save the fitted ensemble to a file without code: safetensors with JSON.
+
+        As :meth:`sk_ils.InstanceSmoothedClassifier.save`, with all members in one file.
+
+        Parameters
+        ----------
+        path : str or path
+            A file there is replaced as a whole, or not at all.
+
+        Raises
+        ------
+        OSError
+            If the path cannot be written.
+        TypeError
+            If the members are Pipelines or of a subclass, and for labels that are no strings,
+            numbers or booleans.
+        """
+        check_is_fitted(self)
+        save_ensemble(self, path)
+
+    @classmethod
+    def load(cls, path: Any, **params: Any) -> Self:
+        """Return the fitted ensemble of a file of `save`, without running what is in the file.
+
+        Parameters
+        ----------
+        path : str or path
+            Of the file.
+        **params : dict
+            Parameters in the place of those of the file: `cv` and `n_jobs`, and those of the
+            members, such as ``module=MyNet``; see :meth:`sk_ils.InstanceSmoothedClassifier.load`.
+
+        Returns
+        -------
+        self
+            A new ensemble. With a warning, what `save` left out and you do not pass, such as a
+            splitter as `cv`, has its default.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or no file of an ensemble, or if the networks are not those of
+            `module`.
+        OSError
+            If there is no file that can be read.
+        """
+        own, estimator, members = load_ensemble(cls, path, params)
+        ensemble = cls(estimator, **own)
+        _set_members(ensemble, members)
+        return ensemble
 
 
 def _set_members(ensemble: CrossFittedClassifier, estimators: list[Any]) -> None:

@@ -313,6 +313,20 @@ def test_a_file_of_the_gpu_is_read_on_the_cpu(student, table, tmp_path):
     on_cpu.load_params(f_params=tmp_path / "net.safetensors")
     assert not next(on_cpu.module_.parameters()).is_cuda
     np.testing.assert_allclose(on_cpu.predict_proba(X), on_gpu.predict_proba(X), atol=1e-9)
+    on_gpu.save(tmp_path / "estimator.safetensors")
+    loaded = type(on_gpu).load(tmp_path / "estimator.safetensors", device="cpu")
+    assert not next(loaded.module_.parameters()).is_cuda
+    np.testing.assert_allclose(loaded.predict_proba(X), on_gpu.predict_proba(X), atol=1e-9)
+    again = type(on_gpu).load(tmp_path / "estimator.safetensors")
+    np.testing.assert_array_equal(again.predict_proba(X), on_gpu.predict_proba(X))
+
+
+def test_a_torch_module_of_a_network_of_the_gpu_is_on_the_cpu(student, table):
+    X, y = table
+    on_gpu = student(device="cuda", dtype="float64").fit(X, y)
+    proba = on_gpu.to_torch()(torch.tensor(X))
+    np.testing.assert_allclose(proba.numpy(), on_gpu.predict_proba(X), atol=1e-9)
+    assert next(on_gpu.module_.parameters()).is_cuda
 
 
 def test_a_scaled_classifier_takes_a_network_of_the_gpu(student, table):

@@ -68,12 +68,22 @@ def names():
 
 
 @pytest.mark.filterwarnings("ignore:The best candidate lies at the edge of the grid")
+@pytest.mark.filterwarnings("ignore:save does not write module")
 @pytest.mark.filterwarnings("ignore:Port 8787 is already in use")  # another test's cluster
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/search.md", "docs/metrics.md", "docs/from_skorch.md", "docs/clusters.md"]
+    "page",
+    [
+        "README.md",
+        "docs/search.md",
+        "docs/metrics.md",
+        "docs/from_skorch.md",
+        "docs/clusters.md",
+        "docs/saving.md",
+    ],
 )
 @pytest.mark.usefixtures("headless")
-def test_the_programs_of_a_page_run(page, names, capsys):
+def test_the_programs_of_a_page_run(page, names, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # for the files that they write
     exec(programs(page), names)
     if page == "docs/metrics.md":
         # Its recipe for labels 1 to 3 is right: those of scikit-learn alone would be uniform.

@@ -710,5 +710,6 @@ def test_what_is_trimmed_for_prediction_predicts_and_cannot_be_trained(make, tab
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(X), proba)
     assert len(callbacks) == 1, "the user's list"
     if hasattr(clf, "teacher_"):
-        assert clf.teacher_.optimizer_ is None
-        assert clf.teacher_predict_proba(X).shape == (len(y), 3)
+        assert clf.teacher_ is None
+        with pytest.raises(AttributeError, match=r"has no teacher.*trimmed for prediction"):
+            clf.teacher_predict_proba(X)

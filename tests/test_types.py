@@ -34,6 +34,8 @@ TYPES = {
     "clf.n_features_in_": "int",
     "clf.temperature_": "float",
     "clf.module_": "torch.nn.modules.module.Module",
+    "clf.to_torch()": "torch.nn.modules.module.Module",
+    "TeacherClassifier.load('file')": "sk_ils.classifiers.TeacherClassifier",
     "TeacherClassifier().fit(X, y)": "sk_ils.classifiers.TeacherClassifier",
     "search.fit(X, y)": "sk_ils.model_selection.SmoothingSearchCV",
     "search.predict(X)": LABELS,

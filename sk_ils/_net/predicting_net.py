@@ -18,10 +18,11 @@ from torch.utils.data import DataLoader
 
 from sk_ils._labels import distinct
 from sk_ils._net.advice import advise
+from sk_ils._net.export import ProbabilityModule
 from sk_ils._net.inputs import check_dataset, check_features, check_length, is_dataset, labels_of
 from sk_ils._net.module_errors import explain_module_error, explained_building
 from sk_ils._net.precision import in_precision
-from sk_ils._net.stateful_net import StatefulNet
+from sk_ils._net.stateful_net import StatefulNet, plain_module
 from sk_ils._net.threads import counted_work, threads_for, weight_flops
 from sk_ils._net.training import DTYPES, check_finite, check_logits, check_rows
 from sk_ils._probabilities import as_numpy
@@ -36,7 +37,9 @@ _N_ADAPTED, _FEW_ROWS = 10_000, 10
 # Outputs that stay on a GPU before they go to the main memory at once.
 _KEPT_BYTES = 2**26
 _NO_ROWS = "X holds no rows: there is nothing to predict."
-_SLICING = set(inspect.signature(BatchLoader).parameters)
+# Whose `infer` adds nothing to the module.
+_KNOWN_INFER = (__name__, "skorch.hf")
+_SLICING = set(inspect.signature(BatchLoader).parameters) - {"device"}  # which is the module's
 
 
 class PredictingNet(StatefulNet):
@@ -417,6 +420,42 @@ class PredictingNet(StatefulNet):
             Float64, columns in the order of `classes_`; rows sum to 1.
         """
         return softmax(self._checked_logits(X), self.temperature_)
+
+    def to_torch(self) -> nn.Module:
+        """Return a torch module that gives the probabilities: network, temperature and softmax.
+
+        For use without this package, by ``torch.export`` or ``torch.onnx.export``.
+
+        Returns
+        -------
+        torch module
+            A copy, on the CPU, in evaluation mode. It takes a Tensor of the network's type (see
+            `dtype`), of shape (n_samples, n_features) or (n_samples, ...), and returns one of
+            shape (n_samples, n_classes), columns in the order of `classes_`: `predict_proba` but
+            for round-off of the network's type.
+
+        Raises
+        ------
+        TypeError
+            If a subclass has more networks than `module_`, or an `infer` of its own.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from sklearn.datasets import load_iris
+        >>> from sk_ils import TeacherClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> clf = TeacherClassifier(max_epochs=2, random_state=0).fit(X, y)
+        >>> clf.to_torch()(torch.tensor(X, dtype=torch.float32)).shape
+        torch.Size([150, 3])
+        """
+        self._check_can_predict()
+        if list(self._modules) != ["module"] or self.infer.__module__ not in _KNOWN_INFER:
+            raise TypeError(
+                f"to_torch gives the network of module_ alone, but {type(self).__name__} predicts with more: "
+                "its own infer, or a second module. Build a torch module of these parts yourself."
+            )
+        return ProbabilityModule(plain_module(self.module_), self.temperature_)
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Return logarithms of the calibrated class probabilities, also where those underflow.

@@ -1,26 +1,27 @@
-"""The file of a network's parameters: safetensors, and as JSON what else a prediction needs."""
+"""The file of a network's parameters, with what else a prediction needs as JSON."""
 
 import io
-import json
+import math
 import os
-import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
 
+from sk_ils._files import write_atomically
 from sk_ils._net.fit_data import InputSchema
+from sk_ils._net.tensor_file import pack, unpack
 
-# Raised when an older reader would misunderstand a file.
-_VERSION = 1
-_KEY = "sk_ils"
 _LABEL_TYPES = (bool, int, float, str)
+_LABEL_KINDS = "biufUO"
+# Bytes of a label: a file's type could ask for any memory.
+_LONGEST = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,18 @@ class SavedNetwork:
         None before classes are known, and in files of torch or skorch.
     temperature : float or None
         None in files of torch or skorch.
+    flops : float or None
+        Of a forward pass, for one sample: threads are chosen by it, and the order of sums by them.
     """
 
     state: dict[str, Tensor]
     schema: InputSchema | None = None
     temperature: float | None = None
+    flops: float | None = None
 
 
 def write_network(file: Any, network: SavedNetwork) -> None:
-    """Write a network to a path or to a binary file.
+    """Write a network to a path, as a whole or not at all, or to a binary file.
 
     Parameters
     ----------
@@ -55,15 +59,9 @@ def write_network(file: Any, network: SavedNetwork) -> None:
     TypeError
         For labels that JSON cannot hold, and for a module's state that is no tensor.
     """
-    about = {
-        "version": _VERSION,
-        "temperature": network.temperature,
-        "schema": None if network.schema is None else _schema_as_json(network.schema),
-    }
-    tensors = {name: _as_plain_tensor(name, value) for name, value in network.state.items()}
-    data = safetensors.torch.save(tensors, {"format": "pt", _KEY: json.dumps(about)})
+    data = pack(network.state, network_as_json(network))
     if isinstance(file, str | os.PathLike):
-        Path(file).write_bytes(data)
+        write_atomically(file, data)
     else:
         file.write(data)
 
@@ -93,28 +91,92 @@ def read_network(file: Any, torch_load_kwargs: dict[str, Any] | None) -> SavedNe
         raise ValueError(f"{name} is a text file: open it in binary mode.")
     if data[8:9] != b"{" and data[:1] in (b"P", b"\x80"):  # a zip archive or a pickle: torch's formats
         return SavedNetwork(_state_of_torch(data, name, torch_load_kwargs))
-    try:
-        state = safetensors.torch.load(data)
-    except (SafetensorError, ValueError) as error:
-        raise ValueError(
-            f"{name} is no file of parameters, as save_params writes it ({error}); a file object must stand "
-            "at its beginning."
-        ) from error
-    metadata = _metadata(data)
-    if _KEY not in metadata:
+    state, about = unpack(data, name)
+    if about is None:
         return SavedNetwork(state)
-    about = json.loads(metadata[_KEY])
-    if about["version"] > _VERSION:
-        raise ValueError(f"{name} was written by a newer version of sk_ils: update sk_ils.")
-    schema = None if about["schema"] is None else _schema_from_json(about["schema"])
-    return SavedNetwork(state, schema, about["temperature"])
+    with explained_content(name):
+        return network_from_json(about, state)
+
+
+def network_as_json(network: SavedNetwork) -> dict[str, Any]:
+    """Return what a prediction needs beside the state.
+
+    Parameters
+    ----------
+    network : SavedNetwork
+
+    Returns
+    -------
+    dict
+    """
+    return {
+        "temperature": network.temperature,
+        "flops": network.flops,
+        "schema": None if network.schema is None else _schema_as_json(network.schema),
+    }
+
+
+def network_from_json(about: dict[str, Any], state: dict[str, Tensor]) -> SavedNetwork:
+    """Return the network of a file; inside of `explained_content`.
+
+    Parameters
+    ----------
+    about : dict
+        As `network_as_json` gives it.
+    state : dict of str to Tensor
+
+    Returns
+    -------
+    SavedNetwork
+    """
+    temperature, flops, schema = about["temperature"], about["flops"], about["schema"]
+    expect(temperature is None or _is_positive(temperature), f"temperature {temperature!r}")
+    expect(flops is None or _is_positive(flops), f"flops {flops!r}")
+    return SavedNetwork(state, None if schema is None else _schema_from_json(schema), temperature, flops)
+
+
+@contextmanager
+def explained_content(name: str) -> Iterator[None]:
+    """Raise ValueError with a file's name for content that is not what this package writes.
+
+    Parameters
+    ----------
+    name : str
+
+    Yields
+    ------
+    None
+        The block, which runs none but this package's code, runs inside.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        text = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{name} was not written by sk_ils: {text}.") from error
+
+
+def expect(condition: bool, found: str) -> None:
+    """Raise ValueError unless a file's content is as it must be.
+
+    Parameters
+    ----------
+    condition : bool
+    found : str
+        Names what is not.
+    """
+    if not condition:
+        raise ValueError(f"it holds {found[:200]}")
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def _state_of_torch(data: bytes, name: str, torch_load_kwargs: dict[str, Any] | None) -> dict[str, Tensor]:
     kwargs = {"weights_only": True} if torch_load_kwargs is None else torch_load_kwargs
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", **kwargs)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # whatever an unpickler makes of bytes that are none of its own
         raise ValueError(
             f"{name} is no file of weights, as torch.save(module.state_dict()) writes it. If it holds other "
             'objects, and you trust it, torch_load_kwargs={"weights_only": False} reads it.'
@@ -122,23 +184,6 @@ def _state_of_torch(data: bytes, name: str, torch_load_kwargs: dict[str, Any] | 
     if not isinstance(state, dict):
         raise ValueError(f"{name} holds a {type(state).__name__}, but expected is a module's state_dict().")
     return state
-
-
-def _metadata(data: bytes) -> dict[str, str]:
-    """Return the strings in the header of safetensors: 8 bytes of length, then JSON."""
-    length = int.from_bytes(data[:8], "little")
-    metadata: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
-    return metadata
-
-
-def _as_plain_tensor(name: str, value: Any) -> Tensor:
-    if not isinstance(value, Tensor):
-        raise TypeError(
-            f"The module's state {name!r} is a {type(value).__name__}; a file of parameters holds tensors "
-            "only. Save the whole estimator with joblib or pickle."
-        )
-    # A copy each, because safetensors refuses weights that share their memory.
-    return value.detach().to("cpu", copy=True).contiguous()
 
 
 def _schema_as_json(schema: InputSchema) -> dict[str, Any]:
@@ -152,19 +197,31 @@ def _schema_as_json(schema: InputSchema) -> dict[str, Any]:
 
 
 def _schema_from_json(schema: dict[str, Any]) -> InputSchema:
-    names, shape = schema["feature_names_in"], schema["sample_shape"]
+    n_features, names, shape = schema["n_features_in"], schema["feature_names_in"], schema["sample_shape"]
+    expect(n_features is None or _is_size(n_features), f"n_features_in {n_features!r}")
+    expect(shape is None or (isinstance(shape, list) and all(map(_is_size, shape))), f"a shape {shape!r}")
+    expect(not shape or n_features in (None, shape[0]), f"{n_features} features of the shape {shape!r}")
+    expect(
+        names is None
+        or (isinstance(names, list) and len(names) == n_features and {*map(type, names)} == {str}),
+        f"feature names {names!r}",
+    )
     return InputSchema(
         _labels_from_json(schema["classes"]),
-        schema["n_features_in"],
+        n_features,
         None if names is None else np.array(names, dtype=object),
         None if shape is None else tuple(shape),
     )
 
 
+def _is_size(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
 def _labels_as_json(labels: NDArray[Any]) -> dict[str, Any]:
     values = [value.item() if isinstance(value, np.generic) else value for value in labels.tolist()]
     odd = [value for value in values if type(value) not in _LABEL_TYPES]
-    if odd or labels.dtype.kind not in "biufUOT":
+    if odd or labels.dtype.kind not in f"{_LABEL_KINDS}T":
         raise TypeError(
             f"A file of parameters holds labels that are strings, numbers or booleans, but classes_ has "
             f"{(odd or values)[0]!r} of type {labels.dtype}. Save the whole estimator with joblib or pickle."
@@ -174,5 +231,12 @@ def _labels_as_json(labels: NDArray[Any]) -> dict[str, Any]:
 
 
 def _labels_from_json(labels: dict[str, Any]) -> NDArray[Any]:
-    dtype: Any = np.dtypes.StringDType() if labels["dtype"] == "string" else labels["dtype"]
-    return np.array(labels["values"], dtype=dtype)
+    values = labels["values"]
+    right = isinstance(values, list) and values and all(type(value) in _LABEL_TYPES for value in values)
+    expect(bool(right), f"labels {values!r}")
+    dtype: Any = np.dtypes.StringDType() if labels["dtype"] == "string" else np.dtype(labels["dtype"])
+    expect(dtype.kind in f"{_LABEL_KINDS}T" and dtype.itemsize < _LONGEST, f"labels of type {dtype}")
+    array = np.array(values, dtype=dtype)
+    # NaN is no label, and a string that is cut off another one.
+    expect(array.tolist() == values and len({*values}) == len(values), f"labels {values!r}")
+    return array

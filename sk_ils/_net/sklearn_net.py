@@ -260,7 +260,7 @@ class SklearnNet(NeuralNetClassifier):
                 f"mixed_precision={self.mixed_precision!r} computes with fewer digits than dtype='float64' "
                 "asks for: pass one of them, None for the other."
             )
-        _check_device(self.device)
+        check_device(self.device)
         self._check_callbacks()
 
     def _check_callbacks(self) -> None:
@@ -393,7 +393,7 @@ def _check_optimizer(optimizer: Any) -> None:
         raise TypeError(f"optimizer must be a class, got the name {optimizer!r}: pass {hint}.")
 
 
-def _check_device(device: Any) -> None:
+def check_device(device: Any) -> None:
     """Raise unless torch knows the device, and can compute on it here."""
     if device in ("auto", None):
         return

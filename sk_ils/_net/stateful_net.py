@@ -13,6 +13,7 @@ from skorch.exceptions import SkorchTrainingImpossibleError
 from skorch.history import History
 from torch import nn
 
+from sk_ils._net.estimator_file import load_estimator, save_estimator
 from sk_ils._net.fit_data import InputSchema
 from sk_ils._net.rollback import undone_on_error
 from sk_ils._net.saving import SavedNetwork, read_network, write_network
@@ -210,6 +211,95 @@ class StatefulNet(SklearnNet):
 
     # --- files -----------------------------------------------------------------------------------
 
+    def save(self, path: Any) -> None:
+        """Save the fitted estimator to a file without code: safetensors with JSON.
+
+        The file holds the network, all else that a prediction needs, a checksum, and the parameters
+        that are plain: numbers, strings, None, lists, tuples and dicts of them, torch's optimizers,
+        the rules of this package. It does not hold the teacher, the history and the optimizer's
+        state, which no prediction needs. Other parameters are named in a warning: a class of yours
+        as `module`, callbacks, a teacher, and always `memory` and `torch_load_kwargs`, by which a
+        stranger's file could let a later fit or `load_params` run code.
+
+        Parameters
+        ----------
+        path : str or path
+            A file there is replaced as a whole, or not at all.
+
+        Raises
+        ------
+        OSError
+            If the path cannot be written.
+        TypeError
+            For labels that are no strings, numbers or booleans, and for subclasses with more than
+            one network.
+
+        See Also
+        --------
+        load : The way back.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from sklearn.datasets import load_iris
+        >>> from sk_ils import TeacherClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> clf = TeacherClassifier(max_epochs=2, random_state=0).fit(X, y)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     clf.save(os.path.join(folder, "iris.safetensors"))
+        ...     new = TeacherClassifier.load(os.path.join(folder, "iris.safetensors"))
+        >>> (new.predict_proba(X) == clf.predict_proba(X)).all()
+        np.True_
+        """
+        save_estimator(self, path)
+
+    @classmethod
+    def load(cls, path: Any, **params: Any) -> Self:
+        """Return the fitted estimator of a file of `save`, without running what is in the file.
+
+        Nothing that the file names is imported or called, but optimizers, loaders and rules out of
+        a list of torch's and this package's own. It predicts what the saved one predicted, to the
+        last bit on the same kind of machine, and its `teacher_` is None. What was saved on a GPU is
+        on the CPU where there is none.
+
+        Parameters
+        ----------
+        path : str or path
+            Of the file.
+        **params : dict
+            Parameters in the place of those of the file. ``module=MyNet``, a class or an instance,
+            is needed unless the module is the default one, and so is what it was built with if it
+            was not plain, such as ``module__activation=...``.
+
+        Returns
+        -------
+        self
+            A new estimator. With a warning, what `save` left out and you do not pass has its
+            default.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, no file of `save`, or another class's, or if the network is not
+            that of `module`.
+        OSError
+            If there is no file that can be read.
+
+        See Also
+        --------
+        save : Writes the file.
+        """
+        loaded: Self = load_estimator(cls, path, params)
+        return loaded
+
+    def _saved_network(self) -> SavedNetwork:
+        return SavedNetwork(
+            plain_module(self.module_).state_dict(),
+            self._schema if self._knows_classes() else None,
+            self._current_temperature(),
+            self._flops,
+        )
+
     def save_params(
         self,
         f_params: Any = None,
@@ -221,15 +311,16 @@ class StatefulNet(SklearnNet):
     ) -> None:
         """Save the network with all that prediction needs, the optimizer or the history to files.
 
-        For a whole fitted estimator, with its parameters and its teacher, use pickle or joblib.
+        For a whole fitted estimator, with its parameters, use `save`; with its teacher, pickle.
 
         Parameters
         ----------
         f_params : str, path or binary file, default=None
             The network: safetensors, which holds no code, whatever the file is called. In its
-            metadata are `temperature_`, `classes_`, the number and names of features and the shape
-            of a sample. During training, as in skorch's Checkpoint, the temperature is one that is
-            found for the weights of that moment.
+            metadata are `temperature_`, `classes_`, the number and names of features, the shape of
+            a sample and a checksum of the file. A path is written as a whole or not at all. During
+            training, as in skorch's Checkpoint, the temperature is one that is found for the
+            weights of that moment.
         f_optimizer, f_criterion : str, path or binary file, default=None
             As in skorch.
         f_history : str, path or file, default=None
@@ -249,9 +340,7 @@ class StatefulNet(SklearnNet):
             file = _pop_network_file(f_params, others)
             self.check_is_fitted(msg=f"Call fit or initialize before save_params of a {type(self).__name__}.")
             if file is not None:
-                schema = self._schema if self._knows_classes() else None
-                state = _plain_module(self.module_).state_dict()
-                write_network(file, SavedNetwork(state, schema, self._current_temperature()))
+                write_network(file, self._saved_network())
             if file is None or _any_file(others):
                 super().save_params(**others, use_safetensors=use_safetensors)
         except Exception as error:
@@ -344,7 +433,7 @@ class StatefulNet(SklearnNet):
             )
         if not self.initialized_:
             self._initialize_to_load()
-        module = _plain_module(self.module_)
+        module = plain_module(self.module_)
         try:
             module.load_state_dict(saved.state)
         except RuntimeError as error:
@@ -359,6 +448,7 @@ class StatefulNet(SklearnNet):
                 stacklevel=3,
             )
         self.temperature_ = 1.0 if saved.temperature is None else saved.temperature
+        self._flops = saved.flops
         self._is_adapted = True
 
     def _initialize_to_load(self) -> None:
@@ -388,8 +478,17 @@ def _any_file(files: dict[str, Any]) -> bool:
     return any(file is not None for file in files.values())
 
 
-def _plain_module(module: nn.Module) -> nn.Module:
-    """Return a module without the wrapper of torch.compile, which changes the names of weights."""
+def plain_module(module: nn.Module) -> nn.Module:
+    """Return a module without the wrapper of torch.compile, which changes the names of weights.
+
+    Parameters
+    ----------
+    module : torch module
+
+    Returns
+    -------
+    torch module
+    """
     plain: nn.Module = getattr(module, "_orig_mod", module)
     return plain
 
