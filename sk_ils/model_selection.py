@@ -21,7 +21,6 @@ from sklearn.utils.validation import check_is_fitted
 from sk_ils._labels import distinct
 from sk_ils._net.advice import each_once
 from sk_ils._net.inputs import check_labels, is_dataset, labels_of
-from sk_ils._net.seeding import draw_seed
 from sk_ils._probabilities import as_numpy
 from sk_ils._search.evaluation import evaluate
 from sk_ils._search.members import Members, check_partition
@@ -338,7 +337,7 @@ class SmoothingSearchCV(BaseSearchCV):
         older fit as it was; any other error leaves the search unfitted.
         """
         self._check_parameters()
-        seed = draw_seed(classifier_of(self.estimator).random_state)
+        seed = classifier_of(self.estimator).draw_seed()
         base = with_seed(clone(self.estimator), seed)
         scorers, refit_metric = self._get_scorers()
         X, y = _with_labels(X, y)

@@ -1,0 +1,166 @@
+"""One network in several processes, through skorch's AccelerateMixin: what they tell each other.
+
+Every process holds all data and the whole network, and draws the same numbers. Of each batch it
+takes a share; accelerate averages the gradients. Without the mixin, or in one process, nothing here
+does anything.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.hf import AccelerateMixin
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from sk_ils.batches import SampleSet, Share
+
+# Sums over the same rows differ by round-off at most, if processors differ.
+_SAME = 1e-6
+
+
+def share_of(net: Any) -> Share | None:
+    """Return which rows of each batch are this process's, None if all are."""
+    accelerator = _accelerator_of_several(net)
+    return None if accelerator is None else Share(accelerator.process_index, accelerator.num_processes)
+
+
+def check_accelerator(net: Any) -> None:
+    """Raise unless every process of the accelerator holds the whole network."""
+    if not isinstance(net, AccelerateMixin):
+        return
+    kind = net.accelerator.distributed_type.value
+    if kind != "NO" and not kind.startswith("MULTI_"):
+        raise ValueError(
+            f"The accelerator distributes by {kind}, which splits a network or keeps it elsewhere. Configure "
+            "it for plain data parallelism: several GPUs or CPUs, each with a whole network."
+        )
+
+
+def check_same_data(net: Any, parts: Iterable[SampleSet]) -> None:
+    """Raise in every process if one of them was given other rows than the others."""
+    accelerator = _accelerator_of_several(net)
+    if accelerator is None:
+        return
+    own = torch.tensor([_checksums(part) for part in parts], dtype=torch.float64).flatten()
+    size = _from_first(accelerator, torch.tensor([len(own)]))
+    padded = torch.full((int(size),), torch.nan, dtype=torch.float64)
+    n = min(len(own), len(padded))
+    padded[:n] = own[:n]
+    all_sums = accelerator.gather(padded[None].to(accelerator.device)).cpu().numpy()
+    if not np.allclose(all_sums, all_sums[0], rtol=_SAME, atol=_SAME):
+        raise ValueError(
+            "The processes were given different data: pass all rows of X, y and sample_weight, in the same "
+            "order, in every process. Each takes its share of every batch by itself."
+        )
+
+
+def _checksums(samples: SampleSet) -> list[float]:
+    X, y, weight = samples.X, samples.y_encoded.double(), samples.weight
+    return [
+        len(samples),
+        float((y * torch.arange(1, len(y) + 1, device=y.device)).mean()),
+        float(X.sum(dtype=torch.float64) / max(X.numel(), 1)) if isinstance(X, Tensor) else 0.0,
+        0.0 if weight is None else float((weight * (y + 1)).mean()),
+    ]
+
+
+def agreed(net: Any, number: float) -> float:
+    """Return the first process's number in all of them."""
+    accelerator = _accelerator_of_several(net)
+    if accelerator is None:
+        return number
+    return type(number)(_from_first(accelerator, torch.tensor([number], dtype=torch.float64)))
+
+
+def any_process(net: Any, answer: bool) -> bool:
+    """Return whether the answer is yes in any process."""
+    accelerator = _accelerator_of_several(net)
+    if accelerator is None:
+        return answer
+    return bool(accelerator.reduce(torch.tensor([float(answer)], device=accelerator.device), "sum") > 0)
+
+
+def mean_of_processes(net: Any, values: Tensor) -> Tensor:
+    """Return the mean over all processes of what each has."""
+    accelerator = _accelerator_of_several(net)
+    if accelerator is None:
+        return values
+    mean: Tensor = accelerator.reduce(values.to(accelerator.device), "mean")
+    return mean
+
+
+def all_rows(net: Any, output: Any, n_rows: int) -> Any:
+    """Return the output of a whole batch of `n_rows` rows, out of each process's for its share."""
+    if isinstance(output, tuple):
+        return tuple(all_rows(net, part, n_rows) for part in output)
+    if not isinstance(output, Tensor) or not output.ndim:
+        return output
+    accelerator = net.accelerator
+    gathered = accelerator.gather(output.to(accelerator.device))
+    return gathered.unflatten(0, (accelerator.num_processes, -1)).transpose(0, 1).flatten(0, 1)[:n_rows]
+
+
+def spread_buffers(net: Any, parts: Iterable[nn.Module]) -> None:
+    """Give every process the buffers of the first one, such as the statistics of BatchNorm."""
+    accelerator = _accelerator_of_several(net)
+    for part in parts if accelerator is not None else ():
+        for buffer in part.buffers():
+            if buffer.is_floating_point():
+                torch.distributed.broadcast(buffer, src=0)
+
+
+def leave_untrained_alone(net: Any, parts: Iterable[nn.Module]) -> None:
+    """Tell accelerate that parts without weights need no wrapper: on CPUs it does not see that."""
+    accelerator = _accelerator_of_several(net)
+    if accelerator is not None and accelerator.device.type == "cpu":
+        for part in parts:
+            if not any(parameter.requires_grad for parameter in part.parameters()):
+                part._is_accelerate_prepared = True  # type: ignore[assignment]
+
+
+def wrap(net: Any, *, anew: bool = False) -> None:
+    """Let accelerate wrap what is trained, unless it is wrapped, or anew if it was rebuilt."""
+    if isinstance(net, AccelerateMixin):
+        if anew:
+            forget_wrapping(net)
+        net._initialize_accelerator()
+
+
+def unwrap(net: Any) -> None:
+    """Take off what accelerate wrapped around a network that is not trained now."""
+    if isinstance(net, AccelerateMixin):
+        net._unwrap_accelerator()
+
+
+def forget_wrapping(net: Any) -> None:
+    """Let the next network be wrapped, whatever became of the one before."""
+    if isinstance(net, AccelerateMixin):
+        net._wrapped_with_accelerator = False
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """Return a module without what averages its gradients, and lets a call wait for the others."""
+    inner: nn.Module = module.module if isinstance(module, DistributedDataParallel) else module
+    return inner
+
+
+def random_device(net: Any) -> Any:
+    """Return the device whose random numbers a network draws: accelerate's, if it places it."""
+    if isinstance(net, AccelerateMixin) and net.device is None:
+        return net.accelerator.device
+    return net.device
+
+
+def _accelerator_of_several(net: Any) -> Any:
+    """Return the accelerator of a network that several processes train, None of any other."""
+    if not isinstance(net, AccelerateMixin) or net.accelerator.num_processes == 1:
+        return None
+    return net.accelerator
+
+
+def _from_first(accelerator: Any, values: Tensor) -> Tensor:
+    sent = values.to(accelerator.device)
+    torch.distributed.broadcast(sent, src=0)
+    return sent.cpu()
