@@ -80,10 +80,13 @@ class Share(NamedTuple):
         rows : int64 Tensor
             Those that count come first.
         n_counting : int
+            How many count.
         """
         number = torch.arange(max(-(-n // self.world), min(n, 2)))
         rows = self.rank + self.world * number
-        return torch.where(rows < n, rows, (self.rank + number) % n), int((rows < n).sum())
+        n_counting = int((rows < n).sum())
+        filling = (self.rank + 1 + number - n_counting) % n
+        return torch.where(rows < n, rows, filling), n_counting
 
     def targets(self, whole: Targets) -> Targets:
         """Return the targets of this process's rows of a batch.
@@ -99,6 +102,7 @@ class Share(NamedTuple):
         Returns
         -------
         Targets
+            Of the rows that this process takes; those that only fill up have the weight 0.
         """
         n_rows = len(whole.y_encoded)
         rows, n_counting = self.rows(n_rows)

@@ -682,7 +682,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         if self.teacher is not None:
             return self.teacher
         accelerated = isinstance(self, AccelerateMixin)
-        return default_teacher(self, AcceleratedTeacher if accelerated else TeacherClassifier)
+        return default_teacher(self, _AcceleratedTeacher if accelerated else TeacherClassifier)
 
     def set_targets(self, data: FitData, output: TeacherOutput | None) -> SampleSet:
         """Return the training samples with the rule's targets, and remember the teacher.
@@ -832,7 +832,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         return softmax(logits, self.teacher_temperature_)
 
 
-class AcceleratedTeacher(AccelerateMixin, TeacherClassifier):
+class _AcceleratedTeacher(AccelerateMixin, TeacherClassifier):
     """The default teacher of a student with skorch's AccelerateMixin; has its accelerator, too."""
 
 

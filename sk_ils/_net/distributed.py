@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from skorch import NeuralNetClassifier
 from skorch.hf import AccelerateMixin
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -22,15 +23,28 @@ _SAME = 1e-6
 
 def share_of(net: Any) -> Share | None:
     """Return which rows of each batch are this process's, None if all are."""
-    accelerator = _accelerator_of_several(net)
-    return None if accelerator is None else Share(accelerator.process_index, accelerator.num_processes)
+    if _accelerator_of_several(net) is None:
+        return None
+    return Share(torch.distributed.get_rank(), torch.distributed.get_world_size())
 
 
 def check_accelerator(net: Any) -> None:
-    """Raise unless every process of the accelerator holds the whole network."""
+    """Raise unless the mixin trains the network by its own steps, in processes with all of it."""
     if not isinstance(net, AccelerateMixin):
         return
-    kind = net.accelerator.distributed_type.value
+    if super(AccelerateMixin, net).train_step_single.__func__ is not NeuralNetClassifier.train_step_single:
+        raise TypeError(
+            f"AccelerateMixin never calls the train_step_single that {type(net).__name__} has behind it: "
+            "define it in the class that names the mixin first, with accelerator.backward."
+        )
+    accelerator, share = net.accelerator, share_of(net)
+    if accelerator.num_processes > 1 and share != (accelerator.process_index, accelerator.num_processes):
+        raise ValueError(
+            f"The accelerator is that of process {accelerator.process_index} of {accelerator.num_processes}, "
+            "but this is another process. Workers of n_jobs cannot train with it: leave n_jobs=None. A "
+            "network out of a pickle needs set_params(accelerator=Accelerator()) before it is trained on."
+        )
+    kind = accelerator.distributed_type.value
     if kind != "NO" and not kind.startswith("MULTI_"):
         raise ValueError(
             f"The accelerator distributes by {kind}, which splits a network or keeps it elsewhere. Configure "
@@ -71,7 +85,7 @@ def agreed(net: Any, number: float) -> float:
     accelerator = _accelerator_of_several(net)
     if accelerator is None:
         return number
-    return type(number)(_from_first(accelerator, torch.tensor([number], dtype=torch.float64)))
+    return float(_from_first(accelerator, torch.tensor([number], dtype=torch.float64)))
 
 
 def any_process(net: Any, answer: bool) -> bool:
@@ -97,18 +111,18 @@ def all_rows(net: Any, output: Any, n_rows: int) -> Any:
         return tuple(all_rows(net, part, n_rows) for part in output)
     if not isinstance(output, Tensor) or not output.ndim:
         return output
-    accelerator = net.accelerator
-    gathered = accelerator.gather(output.to(accelerator.device))
-    return gathered.unflatten(0, (accelerator.num_processes, -1)).transpose(0, 1).flatten(0, 1)[:n_rows]
+    gathered = net.accelerator.gather(output.to(net.accelerator.device))
+    world = torch.distributed.get_world_size()
+    return gathered.unflatten(0, (world, -1)).transpose(0, 1).flatten(0, 1)[:n_rows]
 
 
 def spread_buffers(net: Any, parts: Iterable[nn.Module]) -> None:
     """Give every process the buffers of the first one, such as the statistics of BatchNorm."""
-    accelerator = _accelerator_of_several(net)
-    for part in parts if accelerator is not None else ():
-        for buffer in part.buffers():
-            if buffer.is_floating_point():
-                torch.distributed.broadcast(buffer, src=0)
+    if _accelerator_of_several(net) is None:
+        return
+    from accelerate.utils import broadcast
+
+    broadcast([buffer for part in parts for buffer in part.buffers() if buffer.is_floating_point()])
 
 
 def leave_untrained_alone(net: Any, parts: Iterable[nn.Module]) -> None:
@@ -154,13 +168,21 @@ def random_device(net: Any) -> Any:
 
 
 def _accelerator_of_several(net: Any) -> Any:
-    """Return the accelerator of a network that several processes train, None of any other."""
-    if not isinstance(net, AccelerateMixin) or net.accelerator.num_processes == 1:
-        return None
-    return net.accelerator
+    """Return the accelerator of a network that several processes train, None of any other.
+
+    What comes out of a pickle remembers the processes that it was trained by, and may now be alone.
+    """
+    if isinstance(net, AccelerateMixin) and net.accelerator.num_processes > 1 and _is_one_of_several():
+        return net.accelerator
+    return None
+
+
+def _is_one_of_several() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def _from_first(accelerator: Any, values: Tensor) -> Tensor:
-    sent = values.to(accelerator.device)
-    torch.distributed.broadcast(sent, src=0)
+    from accelerate.utils import broadcast
+
+    sent: Tensor = broadcast(values.to(accelerator.device))
     return sent.cpu()

@@ -61,11 +61,12 @@ class StatefulNet(SklearnNet):
             yield
 
     def draw_seed(self) -> int:
-        """Return a seed out of `random_state`, in all processes that train a network the same.
+        """Return a seed out of `random_state`.
 
         Returns
         -------
         int
+            The same in all processes that train the network.
         """
         return int(agreed(self, draw_seed(self.random_state)))
 
