@@ -360,8 +360,8 @@ def _copied_ahead(chunks: Iterator[_Chunk], device: torch.device) -> Iterator[_C
     def arrived(chunk: _Chunk, event: torch.cuda.Event) -> _Chunk:
         current = torch.cuda.current_stream(device)
         current.wait_event(event)
-        _, X, targets = chunk
-        for value in (X, *targets):
+        _, X, (y_encoded, soft, weight, _) = chunk
+        for value in (X, y_encoded, soft, weight):
             if value is not None:
                 value.record_stream(current)  # its memory is not given away before it was used
         return chunk

@@ -54,8 +54,8 @@ class AcceleratedStudent(AccelerateMixin, InstanceSmoothedClassifier):
     """As skorch documents it."""
 
 
-class TwoOutputs(nn.Module):
-    """Logits and two numbers for each row; counts the rows of its training."""
+class ThreeOutputs(nn.Module):
+    """Logits, two numbers for each row, and three for a batch; counts the rows of its training."""
 
     def __init__(self, n_features_in, n_classes):
         super().__init__()
@@ -64,7 +64,7 @@ class TwoOutputs(nn.Module):
 
     def forward(self, X):
         self.n_seen += len(X) if self.training else 0
-        return self.linear(X), X[:, :2]
+        return self.linear(X), X[:, :2], torch.arange(3)
 
 
 class Normed(nn.Module):
@@ -221,11 +221,11 @@ def run_script(folder):
     facts["normed"] = [normed.history[:, "valid_loss"], normed.predict_proba(X)]
     facts["statistics"] = normed.module_.layers[0].running_mean.numpy()
 
-    two = AcceleratedTeacher(
-        TwoOutputs, accelerator=accelerator, random_state=0, max_epochs=1, batch_size=32
+    several = AcceleratedTeacher(
+        ThreeOutputs, accelerator=accelerator, random_state=0, max_epochs=1, batch_size=32
     ).fit(X, NAMES)
-    facts["rows seen"] = two.module_.n_seen
-    facts["two outputs"] = two.forward(X)[1].numpy()
+    facts["rows seen"] = several.module_.n_seen
+    facts["outputs"] = [output.numpy() for output in several.forward(X)]
 
     stopped = teacher(callbacks=[StopsInOneProcess()], patience=None).fit(X, NAMES)
     facts["epochs"] = len(stopped.history)
@@ -236,6 +236,7 @@ def run_script(folder):
     other_step = AcceleratedOtherStep(accelerator=accelerator)
     for name, act in {
         "other data": lambda: teacher().fit(X[: 200 + rank], NAMES[: 200 + rank]),
+        "other columns": lambda: teacher().fit(X[:, : 5 + rank], NAMES),
         "other labels": lambda: teacher().fit(X, NAMES if rank else NAMES[::-1]),
         "memory": lambda: student(memory=str(folder)).fit(X, NAMES),
         "other step": lambda: other_step.fit(X, NAMES),
@@ -295,7 +296,7 @@ def test_each_process_takes_half_of_the_rows(facts):
 
 
 @pytest.mark.parametrize(
-    "name", ["unseeded", "loaded", "pickled", "normed", "statistics", "two outputs", "checkpoint", "scored"]
+    "name", ["unseeded", "loaded", "pickled", "normed", "statistics", "outputs", "checkpoint", "scored"]
 )
 def test_processes_agree(facts, name):
     for mine, other in zip(facts[0][name], facts[1][name], strict=True):
@@ -305,7 +306,12 @@ def test_processes_agree(facts, name):
 def test_files_and_copies_predict_the_same(facts):
     np.testing.assert_array_equal(facts[0]["loaded"], facts[0]["unseeded"])
     np.testing.assert_array_equal(facts[0]["pickled"], facts[0]["unseeded"])
-    np.testing.assert_array_equal(facts[0]["two outputs"], X[:, :2].astype(np.float32))
+
+
+def test_outputs_of_a_module_are_gathered_row_by_row(facts):
+    _, numbers, of_batches = facts[0]["outputs"]
+    np.testing.assert_array_equal(numbers, X[:, :2].astype(np.float32))
+    assert of_batches.tolist() == [0, 1, 2] * 8
 
 
 class FromScript(pickle.Unpickler):
@@ -336,6 +342,7 @@ def test_a_callback_that_stops_in_one_process_stops_all(facts):
     ("name", "message"),
     [
         ("other data", "different data"),
+        ("other columns", "different data"),
         ("other labels", "different data"),
         ("memory", "memory= is for one process"),
         ("other step", "AccelerateMixin never calls the train_step_single"),

@@ -265,6 +265,7 @@ class CalibratedNet(PredictingNet):
         epochs : int, default=None
             Passes over the samples; None is `max_epochs`.
         """
+        check_same_data(self, samples, None if valid is None else valid.samples)
         with self.training(seed) as state:
             check_monitors(self.callbacks_, has_hold_out=valid is not None)
             y = self.classes_[samples.y_encoded.numpy()]
@@ -272,7 +273,6 @@ class CalibratedNet(PredictingNet):
             state.held_out = (
                 None if valid is None else self.place_samples(valid.samples, "iterator_valid", state)
             )
-            check_same_data(self, [samples] if valid is None else [samples, valid.samples])
             state.may_rebuild = True
             self.notify("on_train_begin", X=train.X, y=y)
             state.may_rebuild = False

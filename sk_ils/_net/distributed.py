@@ -8,7 +8,6 @@ does anything.
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import torch
 from skorch import NeuralNetClassifier
 from skorch.hf import AccelerateMixin
@@ -52,30 +51,29 @@ def check_accelerator(net: Any) -> None:
         )
 
 
-def check_same_data(net: Any, parts: Iterable[SampleSet]) -> None:
+def check_same_data(net: Any, train: SampleSet, valid: SampleSet | None) -> None:
     """Raise in every process if one of them was given other rows than the others."""
     accelerator = _accelerator_of_several(net)
     if accelerator is None:
         return
-    own = torch.tensor([_checksums(part) for part in parts], dtype=torch.float64).flatten()
-    size = _from_first(accelerator, torch.tensor([len(own)]))
-    padded = torch.full((int(size),), torch.nan, dtype=torch.float64)
-    n = min(len(own), len(padded))
-    padded[:n] = own[:n]
-    all_sums = accelerator.gather(padded[None].to(accelerator.device)).cpu().numpy()
-    if not np.allclose(all_sums, all_sums[0], rtol=_SAME, atol=_SAME):
+    own = [len(net.classes_), *_checksums(train), *_checksums(valid)]
+    of_all = accelerator.gather(torch.tensor([own], dtype=torch.float64, device=accelerator.device)).cpu()
+    if not torch.allclose(of_all, of_all[:1], rtol=_SAME, atol=_SAME):
         raise ValueError(
             "The processes were given different data: pass all rows of X, y and sample_weight, in the same "
             "order, in every process. Each takes its share of every batch by itself."
         )
 
 
-def _checksums(samples: SampleSet) -> list[float]:
+def _checksums(samples: SampleSet | None) -> list[float]:
+    if samples is None:
+        return [0.0] * 5
     X, y, weight = samples.X, samples.y_encoded.double(), samples.weight
     return [
         len(samples),
-        float((y * torch.arange(1, len(y) + 1, device=y.device)).mean()),
+        X.numel() if isinstance(X, Tensor) else 0,
         float(X.sum(dtype=torch.float64) / max(X.numel(), 1)) if isinstance(X, Tensor) else 0.0,
+        float((y * torch.arange(len(y), device=y.device)).mean()),
         0.0 if weight is None else float((weight * (y + 1)).mean()),
     ]
 
@@ -105,15 +103,19 @@ def mean_of_processes(net: Any, values: Tensor) -> Tensor:
     return mean
 
 
-def all_rows(net: Any, output: Any, n_rows: int) -> Any:
-    """Return the output of a whole batch of `n_rows` rows, out of each process's for its share."""
-    if isinstance(output, tuple):
-        return tuple(all_rows(net, part, n_rows) for part in output)
-    if not isinstance(output, Tensor) or not output.ndim:
+def all_rows(net: Any, output: Any, share_size: int, n_rows: int) -> Any:
+    """Return the output of a whole batch of `n_rows` rows, out of each process's for its share.
+
+    What has no row for each sample stays as it is.
+    """
+    if isinstance(output, tuple | list):
+        return type(output)(all_rows(net, part, share_size, n_rows) for part in output)
+    if isinstance(output, dict):
+        return {name: all_rows(net, part, share_size, n_rows) for name, part in output.items()}
+    if not isinstance(output, Tensor) or output.shape[:1] != (share_size,):
         return output
     gathered = net.accelerator.gather(output.to(net.accelerator.device))
-    world = torch.distributed.get_world_size()
-    return gathered.unflatten(0, (world, -1)).transpose(0, 1).flatten(0, 1)[:n_rows]
+    return gathered.unflatten(0, (-1, share_size)).transpose(0, 1).flatten(0, 1)[:n_rows]
 
 
 def spread_buffers(net: Any, parts: Iterable[nn.Module]) -> None:

@@ -350,7 +350,7 @@ class PredictingNet(StatefulNet):
                 output = infer(batch)
                 check_rows(output, len(targets.y_encoded))
                 if targets.whole is not None:
-                    output = all_rows(self, output, targets.whole.n_rows)
+                    output = all_rows(self, output, len(targets.y_encoded), targets.whole.n_rows)
                 yield _moved(output, device)
 
     def _shared_out(self, samples: SampleSet, *, training: bool = False, alone: bool = False) -> Any:
