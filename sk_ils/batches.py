@@ -6,9 +6,24 @@ from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler, Subset, default_collate
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, Subset, default_collate
 
-__all__ = ["BatchLoader", "DatasetLoader", "SampleSet", "Targets", "check_keeps_rows"]
+__all__ = ["BatchLoader", "DatasetLoader", "SampleSet", "Share", "Targets", "Whole", "check_keeps_rows"]
+
+
+class Whole(NamedTuple):
+    """The batch that some samples are a share of.
+
+    Parameters
+    ----------
+    n_rows : int
+        Its samples.
+    weight : Tensor of shape ()
+        Sum of their weights.
+    """
+
+    n_rows: int
+    weight: Tensor
 
 
 class Targets(NamedTuple):
@@ -22,14 +37,82 @@ class Targets(NamedTuple):
         The rule's targets; None means hard labels.
     weight : Tensor of shape (batch,), default=None
         Weights; None means equal ones.
+    whole : Whole, default=None
+        The batch that these samples are one process's share of; None means that they are all.
     """
 
     y_encoded: Tensor
     soft: Tensor | None = None
     weight: Tensor | None = None
+    whole: Whole | None = None
 
 
 Batch = tuple[Any, Targets]
+
+
+class Share(NamedTuple):
+    """Which rows of every batch are those of one process, if several train one network.
+
+    Parameters
+    ----------
+    rank : int
+        Number of the process, from 0.
+    world : int
+        How many there are.
+    """
+
+    rank: int
+    world: int
+
+    def rows(self, n: int) -> tuple[Tensor, int]:
+        """Return the places of a batch's rows that this process takes, and how many of them count.
+
+        Every `world`-th row counts. Others fill up, so that all processes have equally many rows,
+        none of them none, and BatchNorm two.
+
+        Parameters
+        ----------
+        n : int
+            Rows of the batch.
+
+        Returns
+        -------
+        rows : int64 Tensor
+            Those that count come first.
+        n_counting : int
+            How many count.
+        """
+        number = torch.arange(max(-(-n // self.world), min(n, 2)))
+        rows = self.rank + self.world * number
+        n_counting = int((rows < n).sum())
+        filling = (self.rank + 1 + number - n_counting) % n
+        return torch.where(rows < n, rows, filling), n_counting
+
+    def targets(self, whole: Targets) -> Targets:
+        """Return the targets of this process's rows of a batch.
+
+        Their weights are such that the mean over all processes of sum(weight * loss) / total is
+        the loss of the whole batch.
+
+        Parameters
+        ----------
+        whole : Targets
+            Of the batch.
+
+        Returns
+        -------
+        Targets
+            Of the rows that this process takes; those that only fill up have the weight 0.
+        """
+        n_rows = len(whole.y_encoded)
+        rows, n_counting = self.rows(n_rows)
+        rows = rows.to(whole.y_encoded.device)
+        given = torch.ones(n_rows, device=rows.device) if whole.weight is None else whole.weight
+        weight = given[rows] * self.world
+        weight[n_counting:] = 0
+        soft = None if whole.soft is None else whole.soft[rows]
+        return Targets(whole.y_encoded[rows], soft, weight, Whole(n_rows, given.sum()))
+
 
 # Batches that are gathered at once, and the bytes above which they are fewer: of large batches the
 # gathering costs nothing, but their memory does.
@@ -107,7 +190,8 @@ class SampleSet(Dataset[Any]):
         """
         chosen = torch.as_tensor(index, dtype=torch.int64)
         X = self.X[chosen] if isinstance(self.X, Tensor) else Subset(self.X, chosen.tolist())
-        return SampleSet(X, *self.targets(chosen))
+        targets = self.targets(chosen)
+        return SampleSet(X, targets.y_encoded, targets.soft, targets.weight)
 
     def some(self, limit: int) -> "SampleSet":
         """Return a limited number of samples, of the same set always the same ones.
@@ -196,6 +280,8 @@ class BatchLoader:
     device : torch.device, default=None
         A GPU to which samples in the main memory are copied while the ones before are worked on;
         None leaves them where they are.
+    share : Share, default=None
+        The rows of each batch to give; None gives all.
     """
 
     def __init__(
@@ -206,8 +292,10 @@ class BatchLoader:
         drop_last: bool = False,
         generator: torch.Generator | None = None,
         device: torch.device | None = None,
+        share: Share | None = None,
     ) -> None:
         self.dataset = dataset
+        self.share = share
         self.shuffle = shuffle
         self.generator = generator
         self.device = device
@@ -225,7 +313,12 @@ class BatchLoader:
                 part = slice(start - bounds[0], stop - bounds[0])
                 soft = None if targets.soft is None else targets.soft[part]
                 weight = None if targets.weight is None else targets.weight[part]
-                yield X[part], Targets(targets.y_encoded[part], soft, weight)
+                batch, of_batch = X[part], Targets(targets.y_encoded[part], soft, weight)
+                if self.share is None:
+                    yield batch, of_batch
+                else:
+                    rows, _ = self.share.rows(len(batch))
+                    yield batch[rows.to(batch.device)], self.share.targets(of_batch)
 
     def _chunks(self) -> Iterator["_Chunk"]:
         """Yield the samples of many batches: gathering them at once is faster than each alone."""
@@ -255,7 +348,7 @@ def _copied_ahead(chunks: Iterator[_Chunk], device: torch.device) -> Iterator[_C
         return torch.empty_like(value, pin_memory=True).copy_(value).to(device, non_blocking=True)
 
     def send(chunk: _Chunk) -> tuple[_Chunk, torch.cuda.Event]:
-        bounds, X, (y_encoded, soft, weight) = chunk
+        bounds, X, (y_encoded, soft, weight, _) = chunk
         with torch.cuda.stream(stream):
             targets = Targets(
                 copied(y_encoded),
@@ -267,8 +360,8 @@ def _copied_ahead(chunks: Iterator[_Chunk], device: torch.device) -> Iterator[_C
     def arrived(chunk: _Chunk, event: torch.cuda.Event) -> _Chunk:
         current = torch.cuda.current_stream(device)
         current.wait_event(event)
-        _, X, targets = chunk
-        for value in (X, *targets):
+        _, X, (y_encoded, soft, weight, _) = chunk
+        for value in (X, y_encoded, soft, weight):
             if value is not None:
                 value.record_stream(current)  # its memory is not given away before it was used
         return chunk
@@ -316,6 +409,8 @@ class DatasetLoader:
         Whether to raise unless every sample comes once, in order, as predictions need it.
     dtype : torch.dtype, default=None
         Type of batches of floating-point inputs; None keeps that of the items.
+    share : Share, default=None
+        The rows of each batch to load; None loads all.
     **kwargs : dict
         Passed to `loader`.
     """
@@ -330,6 +425,7 @@ class DatasetLoader:
         generator: torch.Generator | None = None,
         in_order: bool = False,
         dtype: torch.dtype | None = None,
+        share: Share | None = None,
         **kwargs: Any,
     ) -> None:
         self.dataset = dataset
@@ -345,6 +441,10 @@ class DatasetLoader:
             kwargs["generator"] = torch.Generator().manual_seed(generator.initial_seed())
         if loader is DataLoader:
             kwargs = _without_single_rows(len(dataset), kwargs)
+        self.shared: _SharedBatches | None = None
+        if share is not None:
+            kwargs, batches = _without_batches(len(dataset), kwargs)
+            self.shared = kwargs["batch_sampler"] = _SharedBatches(batches, share)
         self.loader = loader(_Indexed(dataset), collate_fn=_IndexedCollate(collate_fn), **kwargs)
 
     def __len__(self) -> int:
@@ -352,7 +452,8 @@ class DatasetLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         n_seen = 0
-        for index, batch in self.loader:
+        for number, (loaded, batch) in enumerate(self.loader):
+            index = loaded if self.shared is None else self.shared.whole(number)
             if self.in_order and not torch.equal(index, torch.arange(n_seen, n_seen + len(index))):
                 self._raise_out_of_order()
             n_seen += len(index)
@@ -364,7 +465,8 @@ class DatasetLoader:
             X = batch[0]
             if self.dtype is not None and isinstance(X, Tensor) and X.is_floating_point():
                 X = X.to(self.dtype)
-            yield X, self.dataset.targets(index)
+            targets = self.dataset.targets(index)
+            yield X, targets if self.shared is None else self.shared.share.targets(targets)
         if self.in_order and n_seen < len(self.dataset):
             self._raise_out_of_order()
 
@@ -434,6 +536,39 @@ class _Batches(Sampler[list[int]]):
         rows = list(self.rows)
         for start, stop in pairwise(self.bounds):
             yield rows[start:stop]
+
+
+def _without_batches(n: int, parameters: dict[str, Any]) -> tuple[dict[str, Any], Iterable[list[int]]]:
+    """Return a DataLoader's parameters without what makes the batches, and the batches."""
+    making = {"batch_sampler", "sampler", "batch_size", "drop_last"}
+    kept = {name: parameters[name] for name in parameters.keys() - making}
+    if parameters.get("batch_sampler") is not None:
+        return kept, parameters["batch_sampler"]
+    rows = parameters.get("sampler")
+    size, drop_last = parameters["batch_size"], parameters.get("drop_last", False)
+    return kept, BatchSampler(range(n) if rows is None else rows, size, drop_last)
+
+
+class _SharedBatches(Sampler[list[int]]):
+    """One process's rows of each batch; remembers the batches of an epoch."""
+
+    def __init__(self, batches: Iterable[list[int]], share: Share) -> None:
+        self.batches = batches
+        self.share = share
+        self.drawn: list[list[int]] = []
+
+    def __len__(self) -> int:
+        return len(self.batches)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        self.drawn = []
+        for rows in self.batches:
+            self.drawn.append(list(rows))
+            yield [self.drawn[-1][place] for place in self.share.rows(len(self.drawn[-1]))[0].tolist()]
+
+    def whole(self, number: int) -> Tensor:
+        """Return all rows of a batch that was drawn."""
+        return torch.tensor(self.drawn[number])
 
 
 class _Indexed(Dataset[Any]):

@@ -8,9 +8,11 @@ import joblib
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from skorch.hf import AccelerateMixin
 from torch import Tensor
 
 from sk_ils._net.calibrated_net import CalibratedNet
+from sk_ils._net.distributed import share_of
 from sk_ils._net.fit_data import FitData, HeldOut, InputSchema
 from sk_ils._net.inputs import to_tensor
 from sk_ils._net.sklearn_net import refuse_fit_params
@@ -517,6 +519,11 @@ class InstanceSmoothedClassifier(CalibratedNet):
                 'batch at a time. Take teacher_mode="cached", or another rule.'
             )
         check_teacher(self.teacher, mode=self.teacher_mode, cv=self.teacher_cv)
+        if self.memory is not None and share_of(self) is not None:
+            raise InvalidParameterError(
+                "memory= is for one process: of several, one could find the teacher that the others wait to "
+                "train with it. Leave memory=None, or pass FrozenEstimator(fitted) as teacher."
+            )
 
     # --- training --------------------------------------------------------------------------------
 
@@ -685,7 +692,10 @@ class InstanceSmoothedClassifier(CalibratedNet):
         return teacher.output(data, cv=self.teacher_cv, memory=self.memory)
 
     def _unfitted_teacher(self) -> Any:
-        return default_teacher(self, TeacherClassifier) if self.teacher is None else self.teacher
+        if self.teacher is not None:
+            return self.teacher
+        accelerated = isinstance(self, AccelerateMixin)
+        return default_teacher(self, _AcceleratedTeacher if accelerated else TeacherClassifier)
 
     def set_targets(self, data: FitData, output: TeacherOutput | None) -> SampleSet:
         """Return the training samples with the rule's targets, and remember the teacher.
@@ -842,6 +852,10 @@ class InstanceSmoothedClassifier(CalibratedNet):
             )
         logits = as_teacher(self.teacher_).predict_logits(X, self.classes_)
         return softmax(logits, self.teacher_temperature_)
+
+
+class _AcceleratedTeacher(AccelerateMixin, TeacherClassifier):
+    """The default teacher of a student with skorch's AccelerateMixin; has its accelerator, too."""
 
 
 def _checked_targets(targets: Any, shape: tuple[int, ...], rule: Any) -> NDArray[np.floating]:

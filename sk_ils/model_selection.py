@@ -23,7 +23,6 @@ from sk_ils._net.advice import each_once
 from sk_ils._net.checkpoint import check_checkpoint
 from sk_ils._net.export import MeanProbabilityModule
 from sk_ils._net.inputs import check_labels, is_dataset, labels_of
-from sk_ils._net.seeding import draw_seed
 from sk_ils._probabilities import as_numpy
 from sk_ils._search.ensemble_file import load_ensemble, members_of, save_ensemble
 from sk_ils._search.evaluation import evaluate
@@ -342,7 +341,7 @@ class SmoothingSearchCV(BaseSearchCV):
         """
         self._check_parameters()
         check_checkpoint(classifier_of(self.estimator))
-        seed = draw_seed(classifier_of(self.estimator).random_state)
+        seed = classifier_of(self.estimator).draw_seed()
         base = with_seed(clone(self.estimator), seed)
         scorers, refit_metric = self._get_scorers()
         X, y = _with_labels(X, y)

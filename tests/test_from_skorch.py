@@ -499,7 +499,7 @@ def test_targets(net, table):
 
     net(kind=Watched, max_epochs=1).fit(*table)
     assert {type(targets) for targets in seen} == {Targets}
-    assert Targets._fields == ("y_encoded", "soft", "weight")
+    assert Targets._fields == ("y_encoded", "soft", "weight", "whole")
 
 
 def test_fit_params(net, table):

@@ -6,6 +6,7 @@ What a network is trained on is the subclasses' business.
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
+from skorch.hf import AccelerateMixin
 from torch import Tensor, nn
 
 from sk_ils._net.advice import advise_on_probabilities, each_once
@@ -24,6 +26,15 @@ from sk_ils._net.checkpoint import (
     random_states,
     set_best_scores,
     set_random_states,
+)
+from sk_ils._net.distributed import (
+    agreed,
+    any_process,
+    check_accelerator,
+    check_same_data,
+    mean_of_processes,
+    spread_buffers,
+    wrap,
 )
 from sk_ils._net.fit_data import (
     FitData,
@@ -46,7 +57,6 @@ from sk_ils._net.inputs import (
 )
 from sk_ils._net.predicting_net import PredictingNet
 from sk_ils._net.rollback import note_training_step, undone_on_error
-from sk_ils._net.seeding import draw_seed
 from sk_ils._net.training import (
     BestEpoch,
     FitResult,
@@ -73,13 +83,18 @@ class CalibratedNet(PredictingNet):
 
     # --- the protocol of a fit -------------------------------------------------------------------
 
+    def check_parameters(self) -> None:
+        """Raise if a parameter is outside its range, before any work is done."""
+        super().check_parameters()
+        check_accelerator(self)
+
     def _fit(self, X: Any, y: Any, *, sample_weight: Any, groups: Any, **metadata: Any) -> Self:
         """Check, split, and train; `metadata` is what a subclass's `prepare_fit` takes besides."""
         self.check_training_readiness()
         self.check_parameters()
         check_checkpoint(self)
         goes_on = self.warm_start and self.initialized_
-        seed = draw_seed(self.random_state)
+        seed = self.draw_seed()
         # The seed counts from here on, since the checks already draw a Dataset's random
         # augmentation.
         with each_once(), undone_on_error(self, goes_on=goes_on), self.fit_session(seed):
@@ -92,7 +107,7 @@ class CalibratedNet(PredictingNet):
         """Fit on data that were prepared for another network."""
         self.check_parameters()
         self._schema = data.schema
-        seed = data.seed if self.random_state is None else draw_seed(self.random_state)
+        seed = data.seed if self.random_state is None else self.draw_seed()
         self._fit_data(data, seed)
 
     def _fit_data(self, data: FitData, seed: int) -> None:
@@ -113,7 +128,7 @@ class CalibratedNet(PredictingNet):
         check_epochs(epochs)
         goes_on = self.initialized_
         known = self._known_classes(classes)
-        seed = draw_seed(self.random_state)
+        seed = self.draw_seed()
         with each_once(), undone_on_error(self, goes_on=goes_on), self.fit_session(seed):
             first = not self._knows_classes()
             samples, schema = self._check_samples(X, y, sample_weight, classes=known, reset=first)
@@ -237,6 +252,7 @@ class CalibratedNet(PredictingNet):
                 self.initialize()
             elif self._has_old_callbacks:
                 self._initialize_callbacks()
+            wrap(self)
             # A training that goes on has another order than the one before.
             order = torch.Generator().manual_seed(seed + len(self.history))
             state = TrainingState(self._device(), order, self._has_hook("on_grad_computed"))
@@ -264,6 +280,7 @@ class CalibratedNet(PredictingNet):
         epochs : int, default=None
             Passes over the samples; None is `max_epochs`.
         """
+        check_same_data(self, samples, None if valid is None else valid.samples)
         with self.training(seed) as state:
             check_monitors(self.callbacks_, has_hold_out=valid is not None)
             y = self.classes_[samples.y_encoded.numpy()]
@@ -282,11 +299,11 @@ class CalibratedNet(PredictingNet):
             if valid is not None:
                 self.temperature_ = 1.0  # a callback may have loaded one, with the network
             self.fit_loop(train, state.held_out, epochs=epochs)
-            found = self.temperature_ = self._current_temperature()
+            found = self.temperature_ = agreed(self, self._current_temperature())
             self.notify("on_train_end", X=train.X, y=y)
             if self._has_hook("on_train_end") and self.temperature_ == found:
                 # The hook may have gone back to other weights, without their temperature.
-                self.temperature_ = self._current_temperature()
+                self.temperature_ = agreed(self, self._current_temperature())
 
     def _online_teacher(self) -> Any:
         """Return what the targets of each batch depend on besides the data; None if nothing."""
@@ -362,8 +379,8 @@ class CalibratedNet(PredictingNet):
             "dataset_train": LabelledSamples(X, self.classes_),
             "dataset_valid": None if y is None else LabelledSamples(y, self.classes_),
         }
-        batches = self.get_iterator(X, training=True)
-        valid_batches = None if y is None else self.get_iterator(y, training=False)
+        batches = self._shared_out(X, training=True)
+        valid_batches = None if y is None else self._shared_out(y)
         best = BestEpoch(self._torch_parts(), enabled=y is not None)
         progress = _Progress(self, best)
         progress.resume()
@@ -373,6 +390,7 @@ class CalibratedNet(PredictingNet):
             self.notify("on_epoch_begin", **on_epoch)
             with self.step_threads(len(X), training=True):
                 self.run_single_epoch(batches, training=True, prefix="train", step_fn=self.train_step)
+            spread_buffers(self, self._torch_parts().values())
             with self.step_threads(0 if y is None else len(y), training=False):
                 loss = self.run_single_epoch(
                     valid_batches, training=False, prefix="valid", step_fn=self.validation_step
@@ -396,16 +414,18 @@ class CalibratedNet(PredictingNet):
     def _stopped_by_callback(self, on_epoch: dict[str, Any]) -> bool:
         """Tell callbacks that an epoch ended; return whether one, such as EarlyStopping, stops.
 
-        A KeyboardInterrupt from anywhere else is the user's, and ends the fit with an error.
+        One that stops in one of several processes stops all. A KeyboardInterrupt from anywhere else
+        is the user's, and ends the fit with an error.
         """
+        stops = False
         try:
             self.notify("on_epoch_end", **on_epoch)
         except KeyboardInterrupt:
-            return True
+            stops = True
         except KeyError as error:
             explain_unknown_monitor(error, self.callbacks_, self.history[-1])
             raise
-        return False
+        return any_process(self, stops)
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call a hook of the net and of the callbacks, as skorch does.
@@ -462,7 +482,7 @@ class CalibratedNet(PredictingNet):
             if is_watched:
                 rows[-1].update(meter.last())
                 self.notify("on_batch_end", batch=batch, training=training, **step)
-        records = meter.records()
+        records = meter.records(partial(mean_of_processes, self))
         if not records:
             raise ValueError(
                 f"There is no {prefix} batch: pass more rows, a smaller batch_size, or drop_last=False."
@@ -498,7 +518,8 @@ class CalibratedNet(PredictingNet):
         Returns
         -------
         Tensor
-            Scalar: sum of weight * loss over sum of weights.
+            Scalar: sum of weight * loss over sum of weights, that of the whole batch if this is one
+            process's share of it.
         """
         logits = self._check_logits(y_pred, len(y_true.y_encoded))
         target = y_true.y_encoded
@@ -510,8 +531,8 @@ class CalibratedNet(PredictingNet):
             return nn.functional.cross_entropy(logits, target)
         losses = nn.functional.cross_entropy(logits, target, reduction="none")
         weight = y_true.weight.to(logits.device)
-        total = weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
-        loss: Tensor = (weight * losses).sum() / total
+        total = weight.sum() if y_true.whole is None else y_true.whole.weight.to(logits.device)
+        loss: Tensor = (weight * losses).sum() / total.clamp_min(torch.finfo(weight.dtype).tiny)
         return loss
 
     def _loss_target(self, targets: Targets, logits: Tensor, X: Any) -> Tensor:
@@ -580,4 +601,8 @@ class _Progress:
 def _function(owner: Any, method_name: str) -> Any:
     """Return the function behind a method, also of one that was set on an instance."""
     method = getattr(owner, method_name, None)
-    return getattr(method, "__func__", method)
+    function = getattr(method, "__func__", method)
+    if function is not None and function is vars(AccelerateMixin).get(method_name):
+        # What the mixin stands before decides: it adds nothing that someone listens to.
+        return getattr(super(AccelerateMixin, owner), method_name).__func__
+    return function

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from sk_ils._files import write_atomically
+from sk_ils._net.distributed import share_of
 from sk_ils._net.teacher_cache import content
 from sk_ils._sklearn_compat import InvalidParameterError
 
@@ -62,6 +63,11 @@ def check_checkpoint(net: Keeps) -> None:
         raise InvalidParameterError(
             "checkpoint= starts a training anew or goes on with the same one, and warm_start=True goes on "
             "with another one: pass one of them."
+        )
+    if share_of(net) is not None:
+        raise InvalidParameterError(
+            "checkpoint= keeps a network that one process trains; with an accelerator of several processes "
+            "pass checkpoint=None."
         )
     folder = Path(net.checkpoint)
     try:

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from sk_ils._labels import distinct
 from sk_ils._net.advice import advise
+from sk_ils._net.distributed import all_rows, leave_untrained_alone, share_of, unwrapped
 from sk_ils._net.export import ProbabilityModule
 from sk_ils._net.inputs import check_dataset, check_features, check_length, is_dataset, labels_of
 from sk_ils._net.module_errors import explain_module_error, explained_building
@@ -26,7 +27,7 @@ from sk_ils._net.stateful_net import StatefulNet, plain_module
 from sk_ils._net.threads import counted_work, threads_for, weight_flops
 from sk_ils._net.training import DTYPES, check_finite, check_logits, check_rows
 from sk_ils._probabilities import as_numpy
-from sk_ils.batches import BatchLoader, DatasetLoader, SampleSet, check_keeps_rows
+from sk_ils.batches import BatchLoader, DatasetLoader, SampleSet, Share, check_keeps_rows
 from sk_ils.modules import MLP
 from sk_ils.temperature import log_softmax, softmax
 
@@ -84,7 +85,7 @@ class PredictingNet(StatefulNet):
         samples : SampleSet
             The training part.
         """
-        adapt = getattr(self.module_, "adapt", None)
+        adapt = getattr(unwrapped(self.module_), "adapt", None)
         if self._is_adapted or not callable(adapt) or not len(samples):
             return
         if len(samples) < _FEW_ROWS:
@@ -133,7 +134,8 @@ class PredictingNet(StatefulNet):
                 "The module is on the device 'meta', where weights have no values: pass it after "
                 "module.to_empty(device='cpu') and an initialisation, or pass its class."
             ) from error
-        self._is_adapted = False  # whoever builds it: a subclass may do so by itself
+        # Whoever builds it: a subclass or skorch's AccelerateMixin may do so by itself.
+        self._is_adapted, self.temperature_ = False, 1.0
         return self._cast_parts()
 
     def _initialize_criterion(self, reason: str | None = None) -> Self:
@@ -145,6 +147,7 @@ class PredictingNet(StatefulNet):
         if self._float_type is not None:
             for part in self._torch_parts().values():
                 part.to(self._float_type)
+        leave_untrained_alone(self, self._torch_parts().values())
         return self
 
     def _torch_parts(self) -> dict[str, nn.Module]:
@@ -198,8 +201,11 @@ class PredictingNet(StatefulNet):
         """Return X as a SampleSet; for data that have passed the checks only."""
         return X if isinstance(X, SampleSet) else SampleSet(X)
 
-    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
-        """Return a loader of ``(X, Targets)``: slices for tensors, a DataLoader for Datasets."""
+    def get_iterator(self, dataset: Any, training: bool = False, share: Share | None = None) -> Any:
+        """Return a loader of ``(X, Targets)``: slices for tensors, a DataLoader for Datasets.
+
+        Of each batch it gives what is a process's `share`, if several train the network.
+        """
         samples = self.get_dataset(dataset)
         name = "iterator_train" if training else "iterator_valid"
         own = self.get_params_for(name)
@@ -212,6 +218,8 @@ class PredictingNet(StatefulNet):
         # prediction.
         state = self._training_state
         kwargs = {"generator": state.order if training and state else torch.Generator(), **kwargs}
+        if share is not None:
+            kwargs["share"] = share
         if training:
             kwargs = {"shuffle": True, **kwargs}
         loader = getattr(self, name)
@@ -302,11 +310,12 @@ class PredictingNet(StatefulNet):
 
     def _infer_on(self, device: torch.device, x: Any, **fit_params: Any) -> Any:
         moved = x.to(device, non_blocking=True) if isinstance(x, Tensor) else _as_tensors(x, device)
+        module = self.module_ if self.module_.training else unwrapped(self.module_)
         try:
             if isinstance(moved, dict):
-                forward = partial(self.module_, **moved, **fit_params)
+                forward = partial(module, **moved, **fit_params)
             else:
-                forward = partial(self.module_, moved, **fit_params)
+                forward = partial(module, moved, **fit_params)
             return in_precision(forward, self.mixed_precision, device)
         except Exception as error:
             explain_module_error(error, self.module_, moved)
@@ -338,10 +347,20 @@ class PredictingNet(StatefulNet):
         if not training:
             infer = partial(_infer_padded, infer)
         with torch.set_grad_enabled(training):
-            for batch, targets in self.get_iterator(samples):
+            # While a network is trained, a process may predict alone, as for a Checkpoint.
+            alone = training or self._training_state is not None
+            for batch, targets in self._shared_out(samples, alone=alone):
                 output = infer(batch)
                 check_rows(output, len(targets.y_encoded))
+                if targets.whole is not None:
+                    output = all_rows(self, output, len(targets.y_encoded), targets.whole.n_rows)
                 yield _moved(output, device)
+
+    def _shared_out(self, samples: SampleSet, *, training: bool = False, alone: bool = False) -> Any:
+        """Return a loader of this process's share of each batch, of all of it if it is alone."""
+        share = None if alone else share_of(self)
+        # A subclass's get_iterator need not know of shares.
+        return self.get_iterator(samples, training, **({} if share is None else {"share": share}))
 
     def forward(self, X: Any, training: bool = False, device: Any = "cpu") -> Any:
         """Return the module's output for all samples.

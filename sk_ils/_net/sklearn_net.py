@@ -43,7 +43,7 @@ _FROM_SKORCH = {
 _INTERNAL = {
     *("classes_inferred_", "criterion_", "cuda_dependent_attributes_", "history_", "init_context_"),
     *("initialized_", "prefixes_", "virtual_params_"),
-    *("batch_targets", "check_parameters", "fit_session", "fit_teacher", "load_result"),
+    *("batch_targets", "check_parameters", "draw_seed", "fit_session", "fit_teacher", "load_result"),
     *("place_samples", "prepare_fit"),
     *("run_training", "set_targets", "training"),
 }
@@ -56,7 +56,11 @@ class QuietPrintLog(PrintLog):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Print the line of an epoch, unless nobody would see it."""
-        if net.verbose or self.sink is not print:
+        # skorch's AccelerateMixin prints in the main process only.
+        if net.verbose or self.sink not in (
+            print,
+            getattr(getattr(net, "accelerator", None), "print", print),
+        ):
             super().on_epoch_end(net, **kwargs)
 
 

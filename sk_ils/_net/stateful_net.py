@@ -10,9 +10,11 @@ import torch
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 from skorch.exceptions import SkorchTrainingImpossibleError
+from skorch.hf import AccelerateMixin
 from skorch.history import History
 from torch import nn
 
+from sk_ils._net.distributed import agreed, forget_wrapping, random_device, unwrap, unwrapped, wrap
 from sk_ils._net.estimator_file import load_estimator, save_estimator
 from sk_ils._net.fit_data import InputSchema
 from sk_ils._net.rollback import undone_on_error
@@ -55,8 +57,19 @@ class StatefulNet(SklearnNet):
         None
             The block runs inside.
         """
-        with self._on_device(), seeded(seed, self.device), torch.inference_mode(False), torch.enable_grad():
+        device = self._on_device()
+        with device, seeded(seed, random_device(self)), torch.inference_mode(False), torch.enable_grad():
             yield
+
+    def draw_seed(self) -> int:
+        """Return a seed out of `random_state`.
+
+        Returns
+        -------
+        int
+            The same in all processes that train the network.
+        """
+        return int(agreed(self, draw_seed(self.random_state)))
 
     # --- building and dropping -------------------------------------------------------------------
 
@@ -78,15 +91,12 @@ class StatefulNet(SklearnNet):
             If a size is missing.
         """
         if "_asked_device" in vars(self):  # as a step of fit
-            return self._build()
+            super().initialize()
+            return self
         self.check_training_readiness()
         self.check_parameters()
-        with undone_on_error(self, goes_on=True), self.fit_session(draw_seed(self.random_state)):
-            return self._build()
-
-    def _build(self) -> Self:
-        super().initialize()
-        self.temperature_ = 1.0
+        with undone_on_error(self, goes_on=True), self.fit_session(self.draw_seed()):
+            super().initialize()
         return self
 
     def set_params(self, **params: Any) -> Self:
@@ -115,6 +125,7 @@ class StatefulNet(SklearnNet):
         if state is not None and state.may_rebuild and parts.intersection(self._modules):
             self._initialize_module()
             self._initialize_optimizer()
+            wrap(self, anew=True)
         return self
 
     def initialize_callbacks(self) -> Self:
@@ -145,6 +156,7 @@ class StatefulNet(SklearnNet):
 
     def _reset(self) -> None:
         """Drop everything that a fit has learned."""
+        forget_wrapping(self)
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]:
             self.__dict__.pop(name)
         for name in ("_modules", "_criteria", "_optimizers", "_sample_shape", "_flops"):
@@ -454,12 +466,13 @@ class StatefulNet(SklearnNet):
     def _initialize_to_load(self) -> None:
         """Build the network; skorch's AccelerateMixin loads on "cpu", and does not build there."""
         device = self.device
-        if hasattr(self, "accelerator"):
+        if isinstance(self, AccelerateMixin):
             self.__dict__["device"] = None
         try:
             self.initialize()
         finally:
             self.__dict__["device"] = device
+        unwrap(self)
 
     def _adopt(self, schema: InputSchema) -> None:
         """Take over what a file tells of the data that its network was fitted on."""
@@ -479,7 +492,7 @@ def _any_file(files: dict[str, Any]) -> bool:
 
 
 def plain_module(module: nn.Module) -> nn.Module:
-    """Return a module without the wrapper of torch.compile, which changes the names of weights.
+    """Return a module without what wraps it, which changes the names of weights.
 
     Parameters
     ----------
@@ -489,7 +502,8 @@ def plain_module(module: nn.Module) -> nn.Module:
     -------
     torch module
     """
-    plain: nn.Module = getattr(module, "_orig_mod", module)
+    module = unwrapped(module)
+    plain: nn.Module = getattr(module, "_orig_mod", module)  # torch.compile's
     return plain
 
 

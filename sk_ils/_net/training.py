@@ -1,6 +1,7 @@
 """Parts of a training loop: its state, best epoch, meter of an epoch, logits."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -299,15 +300,16 @@ class Meter:
         self.values: list[tuple[Any, ...]] = []
 
     def add(self, step: dict[str, Any], targets: Targets) -> None:
-        size = len(targets.y_encoded) if targets.weight is None else targets.weight.sum()
+        whole, weight = targets.whole, targets.weight
+        size = len(targets.y_encoded) if weight is None else weight.sum() if whole is None else whole.weight
         values: tuple[Any, ...] = (step["loss"].detach(), size)
         if self.with_accuracy:
             logits = step["y_pred"][0] if isinstance(step["y_pred"], tuple) else step["y_pred"]
             hits = logits.argmax(dim=1) == targets.y_encoded.to(logits.device)
-            weight = torch.ones_like(hits, dtype=torch.float32) if targets.weight is None else targets.weight
-            weight = weight.to(hits.device)
+            weight = torch.ones_like(hits, dtype=torch.float32) if weight is None else weight.to(hits.device)
+            total = weight.sum() if whole is None else whole.weight.to(hits.device)
             tiny = torch.finfo(weight.dtype).tiny  # a batch of weight 0 counts nothing, but must not give NaN
-            values = (*values, (hits * weight).sum() / weight.sum().clamp_min(tiny))
+            values = (*values, (hits * weight).sum() / total.clamp_min(tiny))
         self.values.append(values)
 
     def _record(self, values: tuple[float, ...]) -> dict[str, float]:
@@ -318,12 +320,22 @@ class Meter:
         """Return the record of the last batch, now."""
         return self._record(tuple(map(float, self.values[-1])))
 
-    def records(self) -> list[dict[str, float]]:
-        """Return the records of all batches, with one transfer from the device for each column."""
+    def records(self, mean: Callable[[Tensor], Tensor]) -> list[dict[str, float]]:
+        """Return the records of all batches, with one transfer from the device for each column.
+
+        Parameters
+        ----------
+        mean : callable
+            Takes the mean over the processes that have a share of each batch.
+
+        Returns
+        -------
+        list of dict
+        """
         columns = []
         for column in zip(*self.values, strict=True):
             tensors = isinstance(column[0], Tensor)
-            columns.append(torch.stack(column).tolist() if tensors else list(column))
+            columns.append(mean(torch.stack(column)).tolist() if tensors else list(column))
         return [self._record(values) for values in zip(*columns, strict=True)]
 
 

@@ -9,7 +9,6 @@ from sklearn.base import clone
 
 from sk_ils._net.fit_data import FitData, HeldOut
 from sk_ils._net.module_errors import is_out_of_memory
-from sk_ils._net.seeding import draw_seed
 from sk_ils._net.teachers import TeacherOutput
 from sk_ils._search.memory import give_back_memory
 from sk_ils._search.pipelines import METADATA, Parameters, parameters_key
@@ -132,7 +131,7 @@ def _prepare(
     if unknown:
         raise TypeError(f"InstanceSmoothedClassifier.fit takes {', '.join(METADATA)}, but got {unknown}.")
     net.check_parameters()
-    seed = draw_seed(net.random_state)
+    seed = net.draw_seed()
     with net.fit_session(seed):
         return net.prepare_fit(X, y, seed=seed, held_out=held_out, **metadata)
 
