@@ -216,7 +216,7 @@ def run_script(folder):
         facts["pickled"] = pickle.loads(facts["estimator"]).predict_proba(X)
 
     normed = AcceleratedTeacher(
-        Normed, accelerator=accelerator, random_state=0, max_epochs=2, batch_size=32
+        Normed, accelerator=accelerator, random_state=0, max_epochs=2, batch_size=40
     ).fit(X, NAMES)
     facts["normed"] = [normed.history[:, "valid_loss"], normed.predict_proba(X)]
     facts["statistics"] = normed.module_.layers[0].running_mean.numpy()
