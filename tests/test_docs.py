@@ -70,7 +70,11 @@ def names():
 @pytest.mark.filterwarnings("ignore:The best candidate lies at the edge of the grid")
 @pytest.mark.filterwarnings("ignore:Port 8787 is already in use")  # another test's cluster
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/search.md", "docs/metrics.md", "docs/from_skorch.md", "docs/clusters.md"]
+    "page",
+    [
+        "README.md",
+        *(f"docs/{name}.md" for name in ("search", "metrics", "from_skorch", "clusters", "training")),
+    ],
 )
 @pytest.mark.usefixtures("headless")
 def test_the_programs_of_a_page_run(page, names, capsys):

@@ -33,12 +33,12 @@ from sk_ils._search.pipelines import (
     pipeline_metadata,
     prefix_of,
     preprocessing_key,
-    resamples,
     samples_of,
+    why_fitted_whole,
     with_seed,
 )
 from sk_ils._search.training import Candidate, Progress
-from sk_ils._sklearn_compat import check_method_params, score_estimator
+from sk_ils._sklearn_compat import NO_TASK, FitTask, check_method_params, score_estimator
 from sk_ils.classifiers import InstanceSmoothedClassifier
 
 Result = dict[str, Any]
@@ -122,6 +122,7 @@ def evaluate(
     metadata: Parameters,
     score_params: Parameters,
     members: Members | None = None,
+    task: FitTask = NO_TASK,
 ) -> list[Result]:
     """Fit and score every candidate on every split.
 
@@ -144,6 +145,9 @@ def evaluate(
         What fit and the scorers get besides X and y.
     members : Members, default=None
         Of an ensemble: each split's test part is the hold-out of its fits, which are kept here.
+    task : FitTask, default=NO_TASK
+        Has the fits of all candidates on all splits as its parts, of which it is told when the
+        candidates that are trained together are finished.
 
     Returns
     -------
@@ -181,6 +185,7 @@ def evaluate(
             for split in wave:
                 for outcome in islice(outcomes, len(bundles)):
                     _note(outcome, split, results, members)
+                    _tell(task.with_data(_Rows(X, y, metadata, split.train)), outcome, split, len(splits))
                     for reason in outcome.refusals:
                         warn(reason)
                 _pass_over_missing(results, job, split)
@@ -225,6 +230,28 @@ def _note(outcome: _Outcome, split: _Split, results: list[list[Result]], members
             members.add(index, *outcome.members[index], split.test)
         else:
             members.drop(index)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What callbacks are given, if they ask for it: the training part of a split."""
+
+    X: Any
+    y: NDArray[Any]
+    metadata: Parameters
+    index: NDArray[np.intp]
+
+    def __call__(self) -> tuple[Any, NDArray[Any], Any]:
+        weight = self.metadata.get("sample_weight")
+        weight = None if weight is None else np.asarray(weight)[self.index]
+        return samples_of(self.X, self.index), self.y[self.index], weight
+
+
+def _tell(task: FitTask, outcome: _Outcome, split: _Split, n_splits: int) -> None:
+    """Tell callbacks which fits are done, under the numbers that GridSearchCV gives them."""
+    for index in outcome.results:
+        number = index * n_splits + split.number - 1
+        task.subtask("candidate-split-evaluation", number=number).end()
 
 
 def _pass_over_missing(results: list[list[Result]], job: _Job, split: _Split) -> None:
@@ -302,7 +329,7 @@ def _evaluate_group(judge: "_Judge", fold: Fold, group: Group, model: Any, progr
     job, outcome = judge.job, judge.outcome
     start = time.perf_counter()
     scoring_time = 0.0
-    fit = _fit_whole if resamples(model) else _fit_shared
+    fit = _fit_whole if why_fitted_whole(model) else _fit_shared
     for index, fitted in fit(job, fold, group, clone(model), progress, outcome.refusals.append):
         scoring = time.perf_counter()
         if isinstance(fitted, Exception):
@@ -360,8 +387,8 @@ def _fit_whole(
     progress: Progress,
     warn: Callable[[str], None],
 ) -> Iterator[tuple[int, Any]]:
-    """Do what `_fit_shared` does for a Pipeline whose steps change the rows, by its own fit."""
-    warn("a step of the Pipeline resamples the rows, so that each candidate fits all steps")
+    """Do what `_fit_shared` does by the estimator's own fit, where nothing can be shared."""
+    warn(why_fitted_whole(model) or "")
     metadata = pipeline_metadata(model, fold.metadata)
     for index, params in group.smoothing.items():
         try:
