@@ -45,7 +45,11 @@ except ImportError:  # before scikit-learn 1.9 there are no callbacks
     untyped_with_callbacks = None
 
 
+# How many stack levels `with_callbacks` is between a method and its caller.
+CALLBACK_LEVELS = 0 if untyped_with_callbacks is None else 1
+
 __all__ = [
+    "CALLBACK_LEVELS",
     "NO_TASK",
     "BaseSearchCV",
     "CallbackSupportMixin",

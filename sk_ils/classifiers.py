@@ -84,7 +84,8 @@ class TeacherClassifier(CalibratedNet):
     temperature_scaling : bool, default=True
         Whether to fit `temperature_` on the hold-out.
     callbacks : None, "disable" or list of skorch callbacks, default=None
-        In addition to the ones that record the history.
+        In addition to the ones that record the history. Those of scikit-learn go to
+        `set_callbacks` (``docs/training.md``).
     warm_start : bool, default=False
         Whether `fit` goes on from the network of the last fit.
     verbose : int, default=0
@@ -327,7 +328,8 @@ class InstanceSmoothedClassifier(CalibratedNet):
     temperature_scaling : bool, default=True
         Whether to fit `temperature_` on the hold-out.
     callbacks : None, "disable" or list of skorch callbacks, default=None
-        In addition to the ones that record the history.
+        In addition to the ones that record the history. Those of scikit-learn go to
+        `set_callbacks` (``docs/training.md``).
     warm_start : bool, default=False
         Whether `fit` goes on from the network of the last fit.
     verbose : int, default=0

@@ -36,6 +36,7 @@ from sk_ils._search.pipelines import (
 )
 from sk_ils._search.scoring import ABSENT_PROBA, NegCrossEntropyScorer, check_are_scorers
 from sk_ils._sklearn_compat import (
+    CALLBACK_LEVELS,
     BaseSearchCV,
     CallbackSupportMixin,
     FitTask,
@@ -188,7 +189,8 @@ class SmoothingSearchCV(BaseSearchCV):
         a ``joblib.parallel_config`` what that says; -1 is all processors. The numbers are those of
         ``n_jobs=1`` (``docs/clusters.md``).
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows a progress bar: the fold, how many candidates can still win, the epochs of all
+        folds.
     error_score : "raise" or float, default=nan
         The score of a candidate whose training fails.
     return_train_score : bool, default=False
@@ -493,7 +495,7 @@ class SmoothingSearchCV(BaseSearchCV):
             warnings.warn(
                 f"The training part of a split has no row of class {sorted(absent)[:5]}: there its rows are "
                 f"scored with the probability {ABSENT_PROBA:g}. Pass a stratified cv, or fewer folds.",
-                stacklevel=3,
+                stacklevel=3 + CALLBACK_LEVELS,
             )
 
     def _warn_of_edges(self) -> None:
@@ -503,7 +505,7 @@ class SmoothingSearchCV(BaseSearchCV):
         edges = grid_edges(SearchResults.of(self, None), self.best_index_, estimator=self.estimator)
         edges = [edge for edge in edges if edge.beyond_noise]
         if edges:
-            warnings.warn(edge_warning(edges), stacklevel=3)
+            warnings.warn(edge_warning(edges), stacklevel=3 + CALLBACK_LEVELS)
 
     def _results(self, out: list[dict[str, Any]], candidates: list[Any], n_splits: int) -> dict[str, Any]:
         """Return cv_results_, or raise if there is nothing to choose from."""

@@ -178,7 +178,8 @@ def evaluate(
     # After each split candidates may be dropped, so no more are begun than there are workers.
     size = len(splits) if members is None else job.n_workers
     waves = [numbered[start : start + size] for start in range(0, len(splits), size)]
-    with _Bar(models, len(splits), search.verbose) as bar, _workers(job, search.n_jobs, bar) as run:
+    progress = _Bar(models, len(splits), len(candidates), search.verbose)
+    with progress as bar, _workers(job, search.n_jobs, bar) as run:
         for wave in waves:
             bundles = _bundles(_running(groups, members), base)
             outcomes = run([_Task(split, bundle) for split in wave for bundle in bundles], X, y)
@@ -191,7 +192,7 @@ def evaluate(
                 _pass_over_missing(results, job, split)
                 if members is not None:
                     members.end_split(split.test)
-                bar.end_split(split)
+                bar.end_split(split, len(candidates) if members is None else int(members.is_running.sum()))
             # joblib's workers are free again once the end was asked for.
             assert next(outcomes, None) is None
     return [result for of_candidate in results for result in of_candidate]
@@ -476,10 +477,11 @@ def _warner() -> Callable[[str], None]:
 
 
 class _Bar:
-    """The bar of a search, which counts the epochs of all groups and splits."""
+    """The bar of a search: the epochs of all groups and splits, the fold, the candidates left."""
 
-    def __init__(self, models: list[Any], n_splits: int, verbose: int) -> None:
+    def __init__(self, models: list[Any], n_splits: int, n_candidates: int, verbose: int) -> None:
         self.n_splits = n_splits
+        self.n_candidates = n_candidates
         self.epochs_of_split = sum(classifier_of(model).max_epochs for model in models)
         self.bar = tqdm(
             total=n_splits * self.epochs_of_split,
@@ -488,7 +490,7 @@ class _Bar:
         )
 
     def __enter__(self) -> Self:
-        self._name(1)
+        self._name(1, self.n_candidates)
         return self
 
     def __exit__(self, *args: object) -> None:
@@ -498,10 +500,11 @@ class _Bar:
         """Count epochs; round-off does not carry the bar beyond its end."""
         self.bar.update(min(done, self.bar.total - self.bar.n))
 
-    def _name(self, number: int) -> None:
-        self.bar.set_description(f"fold {min(number, self.n_splits)}/{self.n_splits}")
+    def _name(self, number: int, n_candidates: int) -> None:
+        number = min(number, self.n_splits)
+        self.bar.set_description(f"fold {number}/{self.n_splits}, candidates {n_candidates}")
 
-    def end_split(self, split: _Split) -> None:
+    def end_split(self, split: _Split, n_left: int) -> None:
         """Count what is left of a split: what cannot win, or was fitted by other processes."""
         self.update(max(0.0, split.number * self.epochs_of_split - self.bar.n))
-        self._name(split.number + 1)
+        self._name(split.number + 1, n_left)
