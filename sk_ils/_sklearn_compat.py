@@ -2,7 +2,8 @@
 
 import html
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from traceback import format_exc
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,8 +34,26 @@ from sklearn.utils.metaestimators import available_if as untyped_available_if
 from sklearn.utils.validation import _check_method_params as check_method_params
 from sklearn.utils.validation import _check_sample_weight
 
+try:
+    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import with_callbacks as untyped_with_callbacks
+except ImportError:  # before scikit-learn 1.9 there are no callbacks
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """What estimators with callbacks inherit: nothing."""
+
+    untyped_with_callbacks = None
+
+
+# How many stack levels `with_callbacks` is between a method and its caller.
+CALLBACK_LEVELS = 0 if untyped_with_callbacks is None else 1
+
 __all__ = [
+    "CALLBACK_LEVELS",
+    "NO_TASK",
     "BaseSearchCV",
+    "CallbackSupportMixin",
+    "FitTask",
     "HasMethods",
     "Interval",
     "InvalidParameterError",
@@ -45,6 +64,7 @@ __all__ = [
     "check_method_params",
     "check_sample_weight",
     "describe_parameters",
+    "has_callbacks",
     "insert_error_scores",
     "last_words",
     "routing_enabled",
@@ -53,6 +73,7 @@ __all__ = [
     "scorer_name",
     "validate_parameter_constraints",
     "warn_or_raise_about_fit_failures",
+    "with_callbacks",
 ]
 
 ResponseScorer: Any = _Scorer
@@ -91,6 +112,14 @@ def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]:
     """Return scikit-learn's decorator, for type checkers one that keeps a method's type."""
     decorator: Callable[[Method], Method] = untyped_available_if(check)
     return decorator
+
+
+def with_callbacks(method: Method) -> Method:
+    """Return a method that tears callbacks down at its end, however it ends."""
+    if untyped_with_callbacks is None:
+        return method
+    managed: Method = untyped_with_callbacks(method)
+    return managed
 
 
 def check_sample_weight(sample_weight: ArrayLike, n_samples: int) -> NDArray[np.float64]:
@@ -180,3 +209,90 @@ def describe_parameters(table: Any, owner: type) -> Any:
 
     table._html_repr = partial(with_texts, table._html_repr)
     return table
+
+
+# --- callbacks of scikit-learn 1.9 ----------------------------------------------------------------
+
+
+def has_callbacks(estimator: Any) -> bool:
+    """Return whether `set_callbacks` gave an estimator any, by itself or through another one."""
+    return bool(getattr(estimator, "_skl_callbacks", None))
+
+
+class FitTask:
+    """A task of a fit, such as an epoch, as scikit-learn's callbacks see it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose fit it is.
+    context : CallbackContext or None
+        None if there are no callbacks: then nothing happens.
+    data : callable
+        Returns X, y and sample_weight (or None) of the task, if a callback asks for them.
+    """
+
+    def __init__(self, estimator: Any, context: Any, data: Callable[[], tuple[Any, Any, Any]]) -> None:
+        self.estimator = estimator
+        self.context = context
+        self.data = data
+
+    @classmethod
+    def root(cls, estimator: Any, n_subtasks: int, data: Callable[[], tuple[Any, Any, Any]]) -> "FitTask":
+        """Begin a fit, inside a method that is decorated by `with_callbacks`."""
+        if not (has_callbacks(estimator) or hasattr(estimator, "_parent_callback_ctx")):
+            return NO_TASK
+        context = estimator._init_callback_context(max_subtasks=n_subtasks)
+        return cls(estimator, context, data)._begun()
+
+    def with_data(self, data: Callable[[], tuple[Any, Any, Any]]) -> "FitTask":
+        """Return the same task, whose parts have other data than itself."""
+        return FitTask(self.estimator, self.context, data)
+
+    def subtask(
+        self, name: str, n_subtasks: int = 0, *, number: int | None = None, in_order: bool = True
+    ) -> "FitTask":
+        """Begin a task that is a part of this one; it has a number if those are not in order."""
+        if self.context is None:
+            return self
+        context = self.context.subcontext(
+            task_name=name, task_id=number, max_subtasks=n_subtasks, sequential_subtasks=in_order
+        )
+        return FitTask(self.estimator, context, self.data)._begun()
+
+    def _begun(self) -> "FitTask":
+        if has_callbacks(self.estimator):
+            self.context.call_on_fit_task_begin(estimator=self.estimator, **self._given())
+        return self
+
+    def end(self, attributes: Callable[[], dict[str, Any]] | None = None) -> bool:
+        """End the task; return whether a callback asks to go on with no other one like it.
+
+        With `attributes` the estimator can predict as it is now: a callback that asks for it gets a
+        copy that has these attributes in the place of its own.
+        """
+        if self.context is None or not has_callbacks(self.estimator):
+            return False
+        stops = self.context.call_on_fit_task_end(
+            estimator=self.estimator, reconstruction_attributes=attributes, **self._given()
+        )
+        return bool(stops)
+
+    def _given(self) -> dict[str, Any]:
+        return {"X": lambda: self.data()[0], "y": lambda: self.data()[1], "metadata": self._metadata}
+
+    def _metadata(self) -> dict[str, Any] | None:
+        weight = self.data()[2]
+        return None if weight is None else {"sample_weight": weight}
+
+    @contextmanager
+    def handed_on_to(self, estimator: Any) -> Iterator[None]:
+        """Let another estimator's fit be this task, and have the callbacks that want that."""
+        if self.context is None:
+            yield
+            return
+        with self.context.propagate_callback_context(estimator):
+            yield
+
+
+NO_TASK = FitTask(None, None, lambda: (None, None, None))

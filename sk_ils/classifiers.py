@@ -1,5 +1,6 @@
 """The two public classifiers: trained on hard labels, and on instance-smoothed ones."""
 
+import time
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar, Never, Self
@@ -15,6 +16,7 @@ from sk_ils._net.calibrated_net import CalibratedNet
 from sk_ils._net.distributed import share_of
 from sk_ils._net.fit_data import FitData, HeldOut, InputSchema
 from sk_ils._net.inputs import to_tensor
+from sk_ils._net.report import FitReport
 from sk_ils._net.sklearn_net import refuse_fit_params
 from sk_ils._net.teachers import (
     TeacherOutput,
@@ -25,12 +27,20 @@ from sk_ils._net.teachers import (
     given_output,
 )
 from sk_ils._net.training import NonFiniteLossError
-from sk_ils._sklearn_compat import HasMethods, Interval, InvalidParameterError, StrOptions, available_if
+from sk_ils._sklearn_compat import (
+    NO_TASK,
+    FitTask,
+    HasMethods,
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+    available_if,
+)
 from sk_ils.batches import BatchLoader, SampleSet, Targets
 from sk_ils.smoothing import SmoothingRule, needs_all_rows, needs_student, resolve_rule
 from sk_ils.temperature import softmax
 
-__all__ = ["InstanceSmoothedClassifier", "NonFiniteLossError", "TeacherClassifier"]
+__all__ = ["FitReport", "InstanceSmoothedClassifier", "NonFiniteLossError", "TeacherClassifier"]
 
 # Parameters of parts that are estimators; skorch would file them as its own.
 _NESTED = ("smoothing__", "teacher__")
@@ -82,11 +92,13 @@ class TeacherClassifier(CalibratedNet):
         an integer `random_state` and no callbacks; delete the folder when the result is safe
         (``docs/saving.md``).
     callbacks : None, "disable" or list of skorch callbacks, default=None
-        In addition to the ones that record the history.
+        In addition to the ones that record the history. Those of scikit-learn go to
+        `set_callbacks` (``docs/training.md``).
     warm_start : bool, default=False
         Whether `fit` goes on from the network of the last fit.
     verbose : int, default=0
-        1 prints a line for each epoch.
+        1 shows a progress bar for each network that is trained, "teacher" or "student", on stderr.
+        2 prints a line for each epoch instead.
     device : str or torch.device, default="auto"
         "auto" is "cuda" if there is a GPU, else "cpu".
     dtype : {"float32", "float64"} or None, default="float32"
@@ -125,6 +137,14 @@ class TeacherClassifier(CalibratedNet):
     history : skorch.history.History
         ``history[:, "valid_loss"]`` is the validation cross-entropy in nats of each epoch,
         ``train_loss`` and ``valid_acc`` stand beside it.
+    n_iter_ : int
+        Epochs that the network was trained, over warm starts and `partial_fit` too: the length of
+        `history`. A network that was loaded has none of these three.
+    best_epoch_ : int
+        Which of them was kept, counted from 1; the last one without a hold-out.
+    fit_report_ : FitReport
+        Of the last fit or `partial_fit`: rows, epochs, temperatures and seconds (see
+        :class:`sk_ils.classifiers.FitReport`).
 
     See Also
     --------
@@ -139,6 +159,8 @@ class TeacherClassifier(CalibratedNet):
     >>> clf.predict_proba(X[:1]).argmax()
     np.int64(0)
     """
+
+    network_name: ClassVar[str] = "teacher"
 
     def fit(
         self,
@@ -323,11 +345,13 @@ class InstanceSmoothedClassifier(CalibratedNet):
         an integer `random_state` and no callbacks; delete the folder when the result is safe
         (``docs/saving.md``).
     callbacks : None, "disable" or list of skorch callbacks, default=None
-        In addition to the ones that record the history.
+        In addition to the ones that record the history. Those of scikit-learn go to
+        `set_callbacks` (``docs/training.md``).
     warm_start : bool, default=False
         Whether `fit` goes on from the network of the last fit.
     verbose : int, default=0
-        1 prints a line for each epoch.
+        1 shows a progress bar for each network that is trained, "teacher" or "student", on stderr.
+        2 prints a line for each epoch instead.
     device : str or torch.device, default="auto"
         "auto" is "cuda" if there is a GPU, else "cpu".
     dtype : {"float32", "float64"} or None, default="float32"
@@ -375,6 +399,14 @@ class InstanceSmoothedClassifier(CalibratedNet):
     history : skorch.history.History
         ``history[:, "valid_loss"]`` is the validation cross-entropy in nats of each epoch,
         ``train_loss`` and ``valid_acc`` stand beside it.
+    n_iter_ : int
+        Epochs that the network was trained, over warm starts and `partial_fit` too: the length of
+        `history`. A network that was loaded has none of these three.
+    best_epoch_ : int
+        Which of them was kept, counted from 1; the last one without a hold-out.
+    fit_report_ : FitReport
+        Of the last fit or `partial_fit`: rows, epochs, temperatures and seconds (see
+        :class:`sk_ils.classifiers.FitReport`).
 
     See Also
     --------
@@ -403,6 +435,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
     ILS2(epsilon=0.2)
     """
 
+    network_name: ClassVar[str] = "student"
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "teacher_mode": [StrOptions({"cached", "online"})],
         "teacher_cv": [Interval(Integral, 2, None, closed="left"), None],
@@ -668,18 +701,46 @@ class InstanceSmoothedClassifier(CalibratedNet):
         proba = check_given_proba(teacher_proba, self.teacher, self.teacher_mode, data)
         return replace(data, teacher_proba=proba)
 
-    def _fit_data(self, data: FitData, seed: int) -> None:
+    def _fit_data(self, data: FitData, seed: int, task: FitTask) -> None:
+        start = time.perf_counter()
         needs_teacher = resolve_rule(self.smoothing).needs_teacher
-        output = self.fit_teacher(data) if needs_teacher else None
-        self.run_training(self.set_targets(data, output), data.valid, seed)
+        output = self.fit_teacher(data, task) if needs_teacher else None
+        seconds = time.perf_counter() - start
+        own = task.with_data(data.training_part).subtask("fit-student", self.max_epochs)
+        self.run_training(self.set_targets(data, output), data.valid, seed, task=own)
+        own.end()
+        self._report_teacher_time(seconds)
 
-    def fit_teacher(self, data: FitData) -> TeacherOutput:
+    def _n_subtasks(self, teacher_proba: Any = None, **metadata: Any) -> int:
+        """Return how many parts of a fit scikit-learn's callbacks see: the networks' fits."""
+        if teacher_proba is not None or not resolve_rule(self.smoothing).needs_teacher:
+            return 1
+        return 2 + (self.teacher_cv or 0)
+
+    def _teacher_report(self) -> dict[str, Any]:
+        if self.teacher_ is None:
+            return {}
+        # Of a frozen one this fit says nothing but the temperature.
+        network = self.teacher_ if isinstance(self.teacher_, CalibratedNet) else None
+        return {
+            "teacher_n_iter": getattr(network, "n_iter_", None),
+            "teacher_best_epoch": getattr(network, "best_epoch_", None),
+            "teacher_temperature": self.teacher_temperature_,
+        }
+
+    def _report_teacher_time(self, seconds: float) -> None:
+        if self.teacher_ is not None and hasattr(self, "fit_report_"):
+            self.fit_report_ = replace(self.fit_report_, teacher_fit_time=seconds)
+
+    def fit_teacher(self, data: FitData, task: FitTask = NO_TASK) -> TeacherOutput:
         """Fit the teacher on the training part, and ask it about each of its samples.
 
         Parameters
         ----------
         data : FitData
             The training part and the hold-out.
+        task : FitTask, default=NO_TASK
+            This fit, which has the teacher's as parts.
 
         Returns
         -------
@@ -689,7 +750,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         if data.teacher_proba is not None:
             return given_output(data.teacher_proba, data)
         teacher = as_teacher(self._unfitted_teacher())
-        return teacher.output(data, cv=self.teacher_cv, memory=self.memory)
+        return teacher.output(data, cv=self.teacher_cv, memory=self.memory, task=task)
 
     def _unfitted_teacher(self) -> Any:
         if self.teacher is not None:
@@ -753,9 +814,12 @@ class InstanceSmoothedClassifier(CalibratedNet):
         if first:
             self._begin_without_teacher()
         _check_partial_fit(self)  # as a teacher, too, which is trained on by another way
+        start = time.perf_counter()
         logits = self._partial_fit_teacher(data, first=first) if self.smoothing_.needs_teacher else None
+        seconds = time.perf_counter() - start
         samples = self._with_targets(data.train.samples, logits)
         self.run_training(samples, None, data.seed, epochs=data.epochs)
+        self._report_teacher_time(seconds)
 
     def _begin_without_teacher(self) -> None:
         self.smoothing_ = resolve_rule(self.smoothing)

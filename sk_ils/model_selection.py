@@ -38,7 +38,10 @@ from sk_ils._search.pipelines import (
 )
 from sk_ils._search.scoring import ABSENT_PROBA, NegCrossEntropyScorer, check_are_scorers
 from sk_ils._sklearn_compat import (
+    CALLBACK_LEVELS,
     BaseSearchCV,
+    CallbackSupportMixin,
+    FitTask,
     Interval,
     StrOptions,
     check_method_params,
@@ -49,6 +52,7 @@ from sk_ils._sklearn_compat import (
     routing_enabled,
     validate_parameter_constraints,
     warn_or_raise_about_fit_failures,
+    with_callbacks,
 )
 from sk_ils.inspection._search_cells import SearchResults
 from sk_ils.inspection._search_edges import edge_warning, grid_edges
@@ -187,7 +191,8 @@ class SmoothingSearchCV(BaseSearchCV):
         a ``joblib.parallel_config`` what that says; -1 is all processors. The numbers are those of
         ``n_jobs=1`` (``docs/clusters.md``).
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows a progress bar: the fold, how many candidates can still win, the epochs of all
+        folds.
     error_score : "raise" or float, default=nan
         The score of a candidate whose training fails.
     return_train_score : bool, default=False
@@ -307,6 +312,7 @@ class SmoothingSearchCV(BaseSearchCV):
         self.error_score = error_score
         self.return_train_score = return_train_score
 
+    @with_callbacks
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Score every candidate on every split, and fit the best one on all rows.
 
@@ -361,7 +367,11 @@ class SmoothingSearchCV(BaseSearchCV):
             check_holds_out(base)
             members = self._members(len(candidates), y, routed.scorer.score)
         self._warn_of_absent_classes(y, splits)
+        weight = params.get("sample_weight")
+        refits = bool(self.refit) and members is None
+        task = FitTask.root(self, 1 + refits, lambda: (X, y, weight))
         with each_once(), self._unfitted_on_error():
+            searching = task.subtask("search", len(candidates) * len(splits), in_order=False)
             out = evaluate(
                 self,
                 base,
@@ -374,19 +384,22 @@ class SmoothingSearchCV(BaseSearchCV):
                 metadata=metadata,
                 score_params=dict(routed.scorer.score),
                 members=members,
+                task=searching,
             )
+            searching.end()
             with _silent_of_dropped(members):
                 results = self._results(out, candidates, len(splits))
             self._choose(results, refit_metric, out[0]["test_scores"])
             if self.refit:
                 best = with_seed(clone(base).set_params(**clone(self.best_params_, safe=False)), seed)
                 if members is None:
-                    self._refit(best, X, y, metadata)
+                    self._refit(best, X, y, metadata, task.subtask("refit-with-best-params"))
                 else:
                     self._average(best, members, X, splits)
             self.scorer_ = getattr(scorers, "_scorers", scorers)
             self.n_splits_ = len(splits)
             self.cv_results_ = results
+            task.end()
         self._warn_of_edges()
         return self
 
@@ -485,7 +498,7 @@ class SmoothingSearchCV(BaseSearchCV):
             warnings.warn(
                 f"The training part of a split has no row of class {sorted(absent)[:5]}: there its rows are "
                 f"scored with the probability {ABSENT_PROBA:g}. Pass a stratified cv, or fewer folds.",
-                stacklevel=3,
+                stacklevel=3 + CALLBACK_LEVELS,
             )
 
     def _warn_of_edges(self) -> None:
@@ -495,7 +508,7 @@ class SmoothingSearchCV(BaseSearchCV):
         edges = grid_edges(SearchResults.of(self, None), self.best_index_, estimator=self.estimator)
         edges = [edge for edge in edges if edge.beyond_noise]
         if edges:
-            warnings.warn(edge_warning(edges), stacklevel=3)
+            warnings.warn(edge_warning(edges), stacklevel=3 + CALLBACK_LEVELS)
 
     def _results(self, out: list[dict[str, Any]], candidates: list[Any], n_splits: int) -> dict[str, Any]:
         """Return cv_results_, or raise if there is nothing to choose from."""
@@ -562,10 +575,12 @@ class SmoothingSearchCV(BaseSearchCV):
         self.out_of_fold_proba_ = softmax(log_proba / members.n_held_out[:, None])
         self._note_feature_names()
 
-    def _refit(self, best: Any, X: Any, y: NDArray[Any], metadata: dict[str, Any]) -> None:
+    def _refit(self, best: Any, X: Any, y: NDArray[Any], metadata: dict[str, Any], task: FitTask) -> None:
         start = time.perf_counter()
-        self.best_estimator_ = best.fit(X, y, **pipeline_metadata(best, metadata))
+        with task.handed_on_to(best):
+            self.best_estimator_ = best.fit(X, y, **pipeline_metadata(best, metadata))
         self.refit_time_ = time.perf_counter() - start
+        task.end()
         self._note_feature_names()
 
     def _note_feature_names(self) -> None:
@@ -573,7 +588,7 @@ class SmoothingSearchCV(BaseSearchCV):
             self.feature_names_in_ = self.best_estimator_.feature_names_in_
 
 
-class CrossFittedClassifier(ClassifierMixin, BaseEstimator):
+class CrossFittedClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     r"""Average of networks, each of which holds another part of the rows out of its training.
 
     .. math:: p(x) \propto \exp \frac{1}{M} \sum_{m=1}^{M} \ln p_m(x)
@@ -630,6 +645,7 @@ class CrossFittedClassifier(ClassifierMixin, BaseEstimator):
         self.cv = cv
         self.n_jobs = n_jobs
 
+    @with_callbacks
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Fit a network for each split.
 
@@ -647,8 +663,13 @@ class CrossFittedClassifier(ClassifierMixin, BaseEstimator):
         self
             The fitted ensemble.
         """
-        search = self._search().fit(X, y, **params)
+        task = FitTask.root(self, 1, lambda: (X, y, params.get("sample_weight")))
+        search, members = self._search(), task.subtask("fit-members")
+        with members.handed_on_to(search):
+            search.fit(X, y, **params)
+        members.end()
         _set_members(self, search.best_estimator_.estimators_)
+        task.end(dict)
         return self
 
     def _search(self) -> "SmoothingSearchCV":

@@ -46,7 +46,7 @@ class NeuralNetClassifier(TeacherClassifier):
         lr: float = 0.01,
         max_epochs: int = 10,
         train_split: Any = ValidSplit(5),  # noqa: B008
-        verbose: int = 1,
+        verbose: int = 2,  # which prints as skorch's 1
         device: str = "cpu",
         **kwargs: Any,
     ) -> None:

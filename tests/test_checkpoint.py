@@ -84,6 +84,7 @@ def test_a_fit_goes_on_in_its_epoch(student, table, tmp_path, monkeypatch, param
     assert len(calls) == 2 * (18 - (epoch - 1))
     np.testing.assert_array_equal(again.predict_proba(X), whole.predict_proba(X))
     assert again.temperature_ == whole.temperature_
+    assert (again.n_iter_, again.best_epoch_) == (whole.n_iter_, whole.best_epoch_)
     assert again.history[:, "train_loss"] == whole.history[:, "train_loss"]
     if "train_split" not in parameters:
         assert again.history[:, "valid_loss_best"] == whole.history[:, "valid_loss_best"]
@@ -96,6 +97,7 @@ def test_what_is_finished_is_not_trained_again(student, table, tmp_path, monkeyp
     second = student(smoothing="ils2", checkpoint=tmp_path, verbose=0).fit(X, y)
     np.testing.assert_array_equal(second.predict_proba(X), first.predict_proba(X))
     np.testing.assert_array_equal(second.teacher_.predict_proba(X), first.teacher_.predict_proba(X))
+    assert (second.n_iter_, second.best_epoch_) == (first.n_iter_, first.best_epoch_)
 
 
 @pytest.mark.parametrize(

@@ -74,11 +74,8 @@ def names():
     "page",
     [
         "README.md",
-        "docs/search.md",
-        "docs/metrics.md",
-        "docs/from_skorch.md",
-        "docs/clusters.md",
-        "docs/saving.md",
+        *(f"docs/{name}.md" for name in ("search", "metrics", "from_skorch")),
+        *(f"docs/{name}.md" for name in ("clusters", "saving", "training")),
     ],
 )
 @pytest.mark.usefixtures("headless")

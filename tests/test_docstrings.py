@@ -10,7 +10,7 @@ from numpydoc.validate import ERROR_MSGS, validate
 
 import sk_ils
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
-from sk_ils.inspection import ReliabilityDisplay, SearchDisplay, SmoothingCurveDisplay
+from sk_ils.inspection import ReliabilityDisplay, SearchDisplay, SmoothingCurveDisplay, TrainingDisplay
 from sk_ils.metrics import (
     CalibrationScorer,
     calibration_report,
@@ -32,6 +32,7 @@ SISTERS = [
     (SmoothingCurveDisplay.from_predictions, SmoothingCurveDisplay.plot, set()),
     (SmoothingCurveDisplay, SmoothingCurveDisplay.from_predictions, set()),
     (SearchDisplay.from_search, SearchDisplay.plot, set()),
+    (TrainingDisplay.from_estimator, TrainingDisplay.plot, set()),
     # The bins are those of each class, and the errors of the classes are averaged.
     (
         expected_calibration_error,

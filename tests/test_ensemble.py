@@ -208,14 +208,17 @@ RACE = [{"smoothing": ["none"]}, {"smoothing": ["uniform"], "smoothing__epsilon"
 
 
 @pytest.mark.parametrize("scoring", [None, "neg_log_loss"])
-def test_a_candidate_that_is_far_behind_is_fitted_no_more(rows, student, scoring):
+def test_a_candidate_that_is_far_behind_is_fitted_no_more(rows, student, scoring, capsys):
     X, y = rows
     estimator = student(temperature_scaling=False)
-    raced = ensemble(estimator, RACE, racing=True, scoring=scoring)
+    raced = ensemble(estimator, RACE, racing=True, scoring=scoring, verbose=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message="The best candidate lies at the edge")
         raced.fit(X, y)
+    shown = capsys.readouterr().err
+    assert "fold 1/3, candidates 3: " in shown
+    assert "fold 3/3, candidates 1: 100%" in shown
     full = ensemble(estimator, RACE, scoring=scoring).fit(X, y)
     scores = np.array([raced.cv_results_[f"split{split}_test_score"] for split in range(3)])
     assert np.isfinite(scores).sum(axis=0).tolist() == [3, 1, 1]

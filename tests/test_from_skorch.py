@@ -441,6 +441,23 @@ def test_defaults():
     assert expected.items() <= parameters.items()
 
 
+def test_verbosity(net, table, capsys):
+    net(verbose=1).fit(*table)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "epoch 2/2" in captured.err
+    net(verbose=2).fit(*table)
+    captured = capsys.readouterr()
+    assert [line.split()[0] for line in captured.out.splitlines()] == [
+        "teacher",
+        "epoch",
+        "-------",
+        "1",
+        "2",
+    ]
+    assert captured.err == ""
+
+
 def early_stopping(load_best):
     """Return a callback whose threshold takes the first epoch for the best."""
     return EarlyStopping(patience=5, threshold=1.0, threshold_mode="abs", load_best=load_best)

@@ -660,6 +660,7 @@ def test_class_that_a_training_part_lacks_is_clipped_with_one_warning(table, stu
     with pytest.warns(UserWarning, match="no row of class") as caught:
         search = SmoothingSearchCV(student(max_epochs=1), SMALL, cv=KFold(3), refit=False).fit(X, y)
     assert len(caught) == 1
+    assert caught[0].filename == __file__
     np.testing.assert_allclose(split_scores(search), np.log(1e-7))
 
 
@@ -750,13 +751,13 @@ def test_preprocessing_and_teacher_are_fitted_once_a_fold(table, student):
     assert CountingTeacher.calls == [128] * 6  # lr may be anything to a teacher: one in each of two stacks
 
 
-def test_bar_shows_folds_and_epochs_if_asked(table, student, capfd):
+def test_bar_shows_folds_candidates_and_epochs_if_asked(table, student, capfd):
     search = SmoothingSearchCV(student(), SMALL, cv=2, refit=False)
     search.fit(*table)
     assert capfd.readouterr() == ("", "")
     search.set_params(verbose=1).fit(*table)
     text = capfd.readouterr().err
-    assert "fold 2/2: 100%" in text
+    assert f"fold 2/2, candidates {len(SMALL['smoothing'])}: 100%" in text
     assert "10/10 epochs" in text
 
 

@@ -3,7 +3,9 @@
 What a network is trained on is the subclasses' business.
 """
 
+import copy
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -56,6 +58,8 @@ from sk_ils._net.inputs import (
     name_item_not_finite,
 )
 from sk_ils._net.predicting_net import PredictingNet
+from sk_ils._net.progress import EpochBar
+from sk_ils._net.report import FitReport
 from sk_ils._net.rollback import note_training_step, undone_on_error
 from sk_ils._net.training import (
     BestEpoch,
@@ -70,10 +74,11 @@ from sk_ils._net.training import (
     held_out_temperature,
     weighted_mean,
 )
+from sk_ils._sklearn_compat import NO_TASK, CallbackSupportMixin, FitTask, with_callbacks
 from sk_ils.batches import SampleSet, Targets
 
 
-class CalibratedNet(PredictingNet):
+class CalibratedNet(CallbackSupportMixin, PredictingNet):
     """Base class; see :class:`sk_ils.TeacherClassifier` for the parameters.
 
     The protocol of a fit, which the search follows, too: `check_parameters`, then inside
@@ -88,11 +93,14 @@ class CalibratedNet(PredictingNet):
         super().check_parameters()
         check_accelerator(self)
 
+    @with_callbacks
     def _fit(self, X: Any, y: Any, *, sample_weight: Any, groups: Any, **metadata: Any) -> Self:
         """Check, split, and train; `metadata` is what a subclass's `prepare_fit` takes besides."""
         self.check_training_readiness()
         self.check_parameters()
         check_checkpoint(self)
+        # Before the attributes are noted that an error restores: callbacks are torn down by them.
+        task = FitTask.root(self, self._n_subtasks(**metadata), lambda: (X, y, sample_weight))
         goes_on = self.warm_start and self.initialized_
         seed = self.draw_seed()
         # The seed counts from here on, since the checks already draw a Dataset's random
@@ -100,19 +108,31 @@ class CalibratedNet(PredictingNet):
         with each_once(), undone_on_error(self, goes_on=goes_on), self.fit_session(seed):
             self.temperature_ = 1.0
             data = self.prepare_fit(X, y, sample_weight=sample_weight, groups=groups, seed=seed, **metadata)
-            self._fit_data(data, seed)
+            self._fit_data(data, seed, task)
+            task.end(self._own_history)
         return self
 
+    @with_callbacks
     def _fit_as_teacher(self, data: FitData) -> None:
         """Fit on data that were prepared for another network."""
         self.check_parameters()
         self._schema = data.schema
         seed = data.seed if self.random_state is None else self.draw_seed()
-        self._fit_data(data, seed)
+        task = FitTask.root(self, self._n_subtasks(), data.training_part)
+        self._fit_data(data, seed, task)
+        task.end(self._own_history)
 
-    def _fit_data(self, data: FitData, seed: int) -> None:
+    def _own_history(self) -> dict[str, Any]:
+        """Return what a copy for a callback must not share, because it goes on growing."""
+        return {"history_": copy.copy(self.history)}
+
+    def _n_subtasks(self, **metadata: Any) -> int:
+        """Return how many parts of a fit scikit-learn's callbacks see: its epochs."""
+        return int(self.max_epochs)
+
+    def _fit_data(self, data: FitData, seed: int, task: FitTask) -> None:
         """Train on prepared data; a subclass turns labels into targets first."""
-        self.run_training(data.train.samples, data.valid, seed)
+        self.run_training(data.train.samples, data.valid, seed, task=task.with_data(data.training_part))
 
     def _partial_fit(
         self, X: Any, y: Any, classes: ArrayLike | None, sample_weight: Any, epochs: int | None
@@ -263,7 +283,13 @@ class CalibratedNet(PredictingNet):
                 del self._training_state
 
     def run_training(
-        self, samples: SampleSet, valid: Part | None, seed: int, *, epochs: int | None = None
+        self,
+        samples: SampleSet,
+        valid: Part | None,
+        seed: int,
+        *,
+        epochs: int | None = None,
+        task: FitTask = NO_TASK,
     ) -> None:
         """Train on samples, go back to the best epoch, find the temperature.
 
@@ -279,9 +305,15 @@ class CalibratedNet(PredictingNet):
             Of the initial weights, dropout and the order of the samples.
         epochs : int, default=None
             Passes over the samples; None is `max_epochs`.
+        task : FitTask, default=NO_TASK
+            Has the epochs as its parts.
         """
         check_same_data(self, samples, None if valid is None else valid.samples)
+        start = time.perf_counter()
         with self.training(seed) as state:
+            state.task = task
+            state.best_epoch = getattr(self, "best_epoch_", None)  # unless there are more epochs
+            self._forget_fit()
             check_monitors(self.callbacks_, has_hold_out=valid is not None)
             y = self.classes_[samples.y_encoded.numpy()]
             train = self.place_samples(samples, "iterator_train", state)
@@ -300,10 +332,34 @@ class CalibratedNet(PredictingNet):
                 self.temperature_ = 1.0  # a callback may have loaded one, with the network
             self.fit_loop(train, state.held_out, epochs=epochs)
             found = self.temperature_ = agreed(self, self._current_temperature())
+            seconds = time.perf_counter() - start
+            self._report_fit(len(samples), valid, state.best_epoch, seconds)
             self.notify("on_train_end", X=train.X, y=y)
-            if self._has_hook("on_train_end") and self.temperature_ == found:
-                # The hook may have gone back to other weights, without their temperature.
-                self.temperature_ = agreed(self, self._current_temperature())
+            if self._has_hook("on_train_end"):
+                if self.temperature_ == found:
+                    # The hook may have gone back to other weights, without their temperature.
+                    self.temperature_ = agreed(self, self._current_temperature())
+                self._report_fit(len(samples), valid, state.best_epoch, seconds)
+
+    def _report_fit(
+        self, n_train: int, valid: Part | None, best_epoch: int | None, seconds: float | None
+    ) -> None:
+        """Note what there is to say of a fit that is complete."""
+        self.n_iter_ = len(self.history)
+        self.best_epoch_ = self.n_iter_ if best_epoch is None else best_epoch
+        self.fit_report_ = FitReport(
+            n_train=n_train,
+            n_held_out=0 if valid is None else len(valid),
+            n_iter=self.n_iter_,
+            best_epoch=self.best_epoch_,
+            temperature=self.temperature_,
+            fit_time=seconds,
+            **self._teacher_report(),
+        )
+
+    def _teacher_report(self) -> dict[str, Any]:
+        """Return what a report says of the teacher, if there is one."""
+        return {}
 
     def _online_teacher(self) -> Any:
         """Return what the targets of each batch depend on besides the data; None if nothing."""
@@ -353,6 +409,7 @@ class CalibratedNet(PredictingNet):
             if data.valid is not None:
                 state.held_out = self.place_samples(data.valid.samples, "iterator_valid", state)
             self.temperature_ = self._current_temperature()
+            self._report_fit(len(data.train), data.valid, result.best_epoch, None)
 
     def _current_temperature(self) -> float:
         state = self._training_state
@@ -374,7 +431,7 @@ class CalibratedNet(PredictingNet):
         The loop of skorch, without its own split.
         """
         self.check_training_readiness()
-        self._check_in_training("fit_loop")
+        state = self._check_in_training("fit_loop")
         on_epoch = {
             "dataset_train": LabelledSamples(X, self.classes_),
             "dataset_valid": None if y is None else LabelledSamples(y, self.classes_),
@@ -382,34 +439,44 @@ class CalibratedNet(PredictingNet):
         batches = self._shared_out(X, training=True)
         valid_batches = None if y is None else self._shared_out(y)
         best = BestEpoch(self._torch_parts(), enabled=y is not None)
-        progress = _Progress(self, best)
-        progress.resume()
-        for _ in range(progress.n_done, self.max_epochs if epochs is None else epochs):
-            if progress.is_over or best.age_exceeds(self.patience):
-                break
-            self.notify("on_epoch_begin", **on_epoch)
-            with self.step_threads(len(X), training=True):
-                self.run_single_epoch(batches, training=True, prefix="train", step_fn=self.train_step)
-            spread_buffers(self, self._torch_parts().values())
-            with self.step_threads(0 if y is None else len(y), training=False):
-                loss = self.run_single_epoch(
-                    valid_batches, training=False, prefix="valid", step_fn=self.validation_step
-                )
-            best.update(loss)
-            if self._stopped_by_callback(on_epoch):
-                break
-            progress.end_epoch()
-        if not progress.is_over:
+        n_before, n_epochs = len(self.history), self.max_epochs if epochs is None else epochs
+        kept = _KeptTraining(self, best)
+        kept.resume()
+        with EpochBar(self.network_name, n_epochs, self.verbose) as bar:
+            for _ in range(kept.n_done, n_epochs):
+                if kept.is_over or best.age_exceeds(self.patience):
+                    break
+                task = state.task.subtask("epoch")
+                self.notify("on_epoch_begin", **on_epoch)
+                with self.step_threads(len(X), training=True):
+                    train_loss = self.run_single_epoch(
+                        batches, training=True, prefix="train", step_fn=self.train_step
+                    )
+                spread_buffers(self, self._torch_parts().values())
+                with self.step_threads(0 if y is None else len(y), training=False):
+                    loss = self.run_single_epoch(
+                        valid_batches, training=False, prefix="valid", step_fn=self.validation_step
+                    )
+                best.update(loss)
+                state.best_epoch = n_before + best.epoch
+                bar.update(train_loss, loss, state.best_epoch)
+                stops = self._stopped_by_callback(on_epoch)
+                if task.end(self._own_history) or stops:
+                    break
+                kept.end_epoch()
+            bar.finish()
+        if not kept.is_over:
             best.restore()
-            progress.finish()
+            kept.finish()
         return self
 
-    def _check_in_training(self, method_name: str) -> None:
+    def _check_in_training(self, method_name: str) -> TrainingState:
         if self._training_state is None:
             raise RuntimeError(
                 f"{method_name} is a step of fit and partial_fit, and cannot be called alone: call "
                 "partial_fit to train further, with max_epochs=1 for one epoch."
             )
+        return self._training_state
 
     def _stopped_by_callback(self, on_epoch: dict[str, Any]) -> bool:
         """Tell callbacks that an epoch ended; return whether one, such as EarlyStopping, stops.
@@ -540,7 +607,7 @@ class CalibratedNet(PredictingNet):
         return targets.y_encoded if targets.soft is None else targets.soft
 
 
-class _Progress:
+class _KeptTraining:
     """How far a training has got, kept in its checkpoint if it has one."""
 
     def __init__(self, net: CalibratedNet, best: BestEpoch) -> None:
@@ -561,10 +628,12 @@ class _Progress:
             part.load_state_dict(kept["parts"][name])
         net.history.extend(kept["history"])
         self.n_done, self.is_over = kept["n_done"], kept["is_over"]
+        self.state.best_epoch = kept["best_epoch"]
         if self.is_over:
             return
         net.optimizer_.load_state_dict(kept["optimizer"])
         best.loss, best.age, best.state = kept["best"]
+        best.n_epochs = self.n_done
         set_best_scores(net.callbacks_, kept["best_scores"])
         set_random_states(kept["random_states"], self.state.device, self.state.order)
 
@@ -584,6 +653,7 @@ class _Progress:
             "parts": {name: part.state_dict() for name, part in self.best.parts.items()},
             "history": plain(list(self.net.history)),
             "n_done": self.n_done,
+            "best_epoch": self.state.best_epoch,
         }
 
     def _now(self) -> dict[str, Any]:

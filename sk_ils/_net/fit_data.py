@@ -101,6 +101,10 @@ class FitData:
         """Sorted labels."""
         return self.schema.classes
 
+    def training_part(self) -> tuple[Any, NDArray[Any], NDArray[np.floating] | None]:
+        """Return X, y and weights of the training part, as a user would pass them."""
+        return self.train.raw_inputs(), self.classes[self.train.y_encoded], self.train.sample_weight
+
 
 @dataclass(frozen=True)
 class HeldOut:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 from skorch import NeuralNetClassifier
-from skorch.callbacks import EpochTimer, PassthroughScoring, PrintLog
+from skorch.callbacks import EpochTimer, PassthroughScoring
 from torch import nn
 
+from sk_ils._net.progress import QuietPrintLog
 from sk_ils._net.rollback import parameters_undone_on_error
 from sk_ils._sklearn_compat import (
     Interval,
@@ -44,24 +45,11 @@ _INTERNAL = {
     *("classes_inferred_", "criterion_", "cuda_dependent_attributes_", "history_", "init_context_"),
     *("initialized_", "prefixes_", "virtual_params_"),
     *("batch_targets", "check_parameters", "draw_seed", "fit_session", "fit_teacher", "load_result"),
-    *("place_samples", "prepare_fit"),
+    *("network_name", "place_samples", "prepare_fit"),
     *("run_training", "set_targets", "training"),
 }
 _HIDDEN = {name for name in dir(NeuralNetClassifier) if not name.startswith("_")} - _FROM_SKORCH
 _HIDDEN |= {*_FIXED, *_INTERNAL}
-
-
-class QuietPrintLog(PrintLog):
-    """skorch's table of epochs, which formats a line only if it is printed."""
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Print the line of an epoch, unless nobody would see it."""
-        # skorch's AccelerateMixin prints in the main process only.
-        if net.verbose or self.sink not in (
-            print,
-            getattr(getattr(net, "accelerator", None), "print", print),
-        ):
-            super().on_epoch_end(net, **kwargs)
 
 
 class SklearnNet(NeuralNetClassifier):
@@ -71,6 +59,8 @@ class SklearnNet(NeuralNetClassifier):
     history_ = None
     initialized_ = False
     virtual_params_: Any = {}  # noqa: RUF012
+    # What progress calls the network.
+    network_name: ClassVar[str] = "network"
 
     # skorch and scikit-learn have no types: this says what users get from what is inherited.
     if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from torch import nn
 from sk_ils._net.distributed import agreed, forget_wrapping, random_device, unwrap, unwrapped, wrap
 from sk_ils._net.estimator_file import load_estimator, save_estimator
 from sk_ils._net.fit_data import InputSchema
+from sk_ils._net.report import FitReport
 from sk_ils._net.rollback import undone_on_error
 from sk_ils._net.saving import SavedNetwork, read_network, write_network
 from sk_ils._net.seeding import draw_seed, seeded
@@ -38,6 +39,9 @@ class StatefulNet(SklearnNet):
     # Exists while a network is trained.
     _training_state: TrainingState | None = None
     temperature_: float
+    n_iter_: int
+    best_epoch_: int
+    fit_report_: FitReport
 
     # --- device and random numbers ---------------------------------------------------------------
 
@@ -96,8 +100,18 @@ class StatefulNet(SklearnNet):
         self.check_training_readiness()
         self.check_parameters()
         with undone_on_error(self, goes_on=True), self.fit_session(self.draw_seed()):
-            super().initialize()
+            return self._build()
+
+    def _build(self) -> Self:
+        super().initialize()
+        self.temperature_ = 1.0
+        self._forget_fit()
         return self
+
+    def _forget_fit(self) -> None:
+        """Drop what a fit said of itself, because the network is another one now."""
+        for name in ("n_iter_", "best_epoch_", "fit_report_"):
+            self.__dict__.pop(name, None)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, all or none; a fitted network changes at the next fit only.
@@ -462,6 +476,8 @@ class StatefulNet(SklearnNet):
         self.temperature_ = 1.0 if saved.temperature is None else saved.temperature
         self._flops = saved.flops
         self._is_adapted = True
+        if self._training_state is None:
+            self._forget_fit()
 
     def _initialize_to_load(self) -> None:
         """Build the network; skorch's AccelerateMixin loads on "cpu", and does not build there."""

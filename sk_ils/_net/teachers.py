@@ -39,7 +39,7 @@ from sk_ils._net.sklearn_net import named_parameters
 from sk_ils._net.split import fold_indices
 from sk_ils._net.teacher_cache import cache_key
 from sk_ils._net.training import DTYPES, held_out_temperature
-from sk_ils._sklearn_compat import InvalidParameterError
+from sk_ils._sklearn_compat import NO_TASK, FitTask, InvalidParameterError
 
 # A tree ensemble says 0 and 1; the log of this is about -16.
 _PROBA_FLOOR = 1e-7
@@ -122,7 +122,7 @@ class Teacher(ABC):
     def batch_logits(self, X: Any, schema: InputSchema) -> Tensor:
         """Return raw logits of a batch as the student's module sees it."""
 
-    def output(self, data: FitData, *, cv: int | None, memory: Any) -> TeacherOutput:
+    def output(self, data: FitData, *, cv: int | None, memory: Any, task: FitTask = NO_TASK) -> TeacherOutput:
         """Fit a copy, or take it from the cache, and ask it about every training sample.
 
         Parameters
@@ -132,6 +132,8 @@ class Teacher(ABC):
             Number of folds of out-of-fold logits.
         memory : None, str or joblib.Memory
             Caches what is fitted here.
+        task : FitTask, default=NO_TASK
+            The student's fit, which has the teacher's as parts.
 
         Returns
         -------
@@ -139,14 +141,14 @@ class Teacher(ABC):
         """
         teacher = self.unfitted(data.seed)
         if memory is None:
-            return _fit_and_ask(teacher, data, cv)
+            return _fit_and_ask(teacher, data, cv, task)
         try:
-            cached = check_memory(memory).cache(_cached_output, ignore=["teacher", "data", "cv"])
+            cached = check_memory(memory).cache(_cached_output, ignore=["teacher", "data", "cv", "task"])
         except OSError as error:
             text = f"memory={memory!r} must be a folder that can be written to: {error.strerror}"
             raise OSError(error.errno, text, error.filename) from error
         key = cache_key(teacher.estimator, data, cv, sees_raw_inputs=self.sees_raw_inputs)
-        output: TeacherOutput = cached(key, teacher, data, cv)
+        output: TeacherOutput = cached(key, teacher, data, cv, task)
         return output
 
 
@@ -337,7 +339,7 @@ class FrozenTeacher(Teacher):
         """Check as `fit` does; nothing is trained."""
         self.fit(data)
 
-    def output(self, data: FitData, *, cv: int | None, memory: Any) -> TeacherOutput:
+    def output(self, data: FitData, *, cv: int | None, memory: Any, task: FitTask = NO_TASK) -> TeacherOutput:
         """Ask the teacher about every training sample; there is nothing to fit or to cache."""
         self.fit(data)
         return TeacherOutput(self.estimator, self.logits(data.train, data.classes), 1.0)
@@ -371,15 +373,15 @@ as_teacher.register(FrozenEstimator, FrozenTeacher)
 # --- fitting, and asking about the training part ------------------------------------------------
 
 
-def _cached_output(key: str, teacher: Teacher, data: FitData, cv: int | None) -> TeacherOutput:
+def _cached_output(key: str, teacher: Teacher, data: FitData, cv: int | None, task: FitTask) -> TeacherOutput:
     """Fit as below; joblib looks at the key only."""
-    return _fit_and_ask(teacher, data, cv)
+    return _fit_and_ask(teacher, data, cv, task)
 
 
-def _fit_and_ask(teacher: Teacher, data: FitData, cv: int | None) -> TeacherOutput:
+def _fit_and_ask(teacher: Teacher, data: FitData, cv: int | None, task: FitTask) -> TeacherOutput:
     """Fit a teacher, find its temperature T_cal, and ask it about every training sample."""
-    out_of_fold = None if cv is None else _out_of_fold_logits(teacher, data, cv)
-    teacher.fit(data)
+    out_of_fold = None if cv is None else _out_of_fold_logits(teacher, data, cv, task)
+    _fit_as_task(teacher, data, task, "fit-teacher")
     logits = teacher.logits(data.train, data.classes) if out_of_fold is None else out_of_fold
     if out_of_fold is not None:
         # Each sample's logits come from a teacher that was not trained on it, so they can tell
@@ -393,7 +395,15 @@ def _fit_and_ask(teacher: Teacher, data: FitData, cv: int | None) -> TeacherOutp
     return TeacherOutput(teacher.estimator, logits / np.asarray(temperature, dtype=logits.dtype), temperature)
 
 
-def _out_of_fold_logits(teacher: Teacher, data: FitData, cv: int) -> NDArray[np.floating]:
+def _fit_as_task(teacher: Teacher, data: FitData, task: FitTask, name: str) -> None:
+    """Fit a teacher as a part of the student's fit."""
+    own = task.with_data(data.training_part).subtask(name)
+    with own.handed_on_to(teacher.estimator):
+        teacher.fit(data)
+    own.end()
+
+
+def _out_of_fold_logits(teacher: Teacher, data: FitData, cv: int, task: FitTask) -> NDArray[np.floating]:
     """Return logits of each training sample from a copy that was fitted on other folds."""
     train = data.train
     kind = StratifiedKFold if train.groups is None else StratifiedGroupKFold
@@ -401,7 +411,7 @@ def _out_of_fold_logits(teacher: Teacher, data: FitData, cv: int) -> NDArray[np.
     logits = np.empty((len(train), len(data.classes)))
     for inside, outside in fold_indices(folds, train.y_encoded, train.groups):
         fold_teacher = teacher.unfitted(data.seed)
-        fold_teacher.fit(replace(data, train=train.take(inside)))
+        _fit_as_task(fold_teacher, replace(data, train=train.take(inside)), task, "fit-teacher-fold")
         logits[outside] = fold_teacher.logits(train.take(outside), data.classes)
     return logits
 

@@ -13,6 +13,7 @@ from skorch.dataset import Dataset as SkorchDataset
 from torch import Tensor, nn
 
 from sk_ils._net.inputs import name_item_not_finite
+from sk_ils._sklearn_compat import NO_TASK, FitTask
 from sk_ils.batches import SampleSet, Targets
 from sk_ils.temperature import fit_temperature
 
@@ -73,6 +74,10 @@ class TrainingState:
         Whether a parameter that changes now builds the network anew.
     checkpoint : Checkpoint or None
         Keeps where the training is.
+    best_epoch : int or None
+        Which epoch of the history was kept, once that is known.
+    task : FitTask
+        What scikit-learn's callbacks are told of.
     """
 
     device: torch.device
@@ -81,6 +86,8 @@ class TrainingState:
     held_out: SampleSet | None = None
     may_rebuild: bool = False
     checkpoint: Any = None
+    best_epoch: int | None = None
+    task: FitTask = NO_TASK
 
     def place(self, samples: SampleSet, dtype: str | None, *, as_a_whole: bool = True) -> SampleSet:
         """Return the samples with their tensors on the device, if they may and can be there."""
@@ -98,6 +105,12 @@ class FitResult:
     state: dict[str, Tensor]
     train_loss: list[float]
     valid_loss: list[float]
+
+    @property
+    def best_epoch(self) -> int:
+        """Which epoch was kept, counted from 1; the last one without a hold-out."""
+        losses = self.valid_loss
+        return losses.index(min(losses)) + 1 if losses else len(self.train_loss)
 
 
 class LabelledSamples(SampleSet, SkorchDataset):
@@ -269,9 +282,16 @@ class BestEpoch:
         self.enabled = enabled
         self.loss = math.inf
         self.age = 0  # epochs since the best one
+        self.n_epochs = 0
         self.state: dict[str, dict[str, Any]] | None = None
 
+    @property
+    def epoch(self) -> int:
+        """Which epoch is kept, counted from 1; the last one if they do not compare."""
+        return self.n_epochs - self.age if self.enabled else self.n_epochs
+
     def update(self, loss: float | None) -> None:
+        self.n_epochs += 1
         self.age += 1
         if self.enabled and loss is not None and loss < self.loss:
             self.loss, self.age = loss, 0

@@ -33,12 +33,12 @@ from sk_ils._search.pipelines import (
     pipeline_metadata,
     prefix_of,
     preprocessing_key,
-    resamples,
     samples_of,
+    why_fitted_whole,
     with_seed,
 )
 from sk_ils._search.training import Candidate, Progress
-from sk_ils._sklearn_compat import check_method_params, score_estimator
+from sk_ils._sklearn_compat import NO_TASK, FitTask, check_method_params, score_estimator
 from sk_ils.classifiers import InstanceSmoothedClassifier
 
 Result = dict[str, Any]
@@ -122,6 +122,7 @@ def evaluate(
     metadata: Parameters,
     score_params: Parameters,
     members: Members | None = None,
+    task: FitTask = NO_TASK,
 ) -> list[Result]:
     """Fit and score every candidate on every split.
 
@@ -144,6 +145,9 @@ def evaluate(
         What fit and the scorers get besides X and y.
     members : Members, default=None
         Of an ensemble: each split's test part is the hold-out of its fits, which are kept here.
+    task : FitTask, default=NO_TASK
+        Has the fits of all candidates on all splits as its parts, of which it is told when the
+        candidates that are trained together are finished.
 
     Returns
     -------
@@ -174,19 +178,21 @@ def evaluate(
     # After each split candidates may be dropped, so no more are begun than there are workers.
     size = len(splits) if members is None else job.n_workers
     waves = [numbered[start : start + size] for start in range(0, len(splits), size)]
-    with _Bar(models, len(splits), search.verbose) as bar, _workers(job, search.n_jobs, bar) as run:
+    progress = _Bar(models, len(splits), len(candidates), search.verbose)
+    with progress as bar, _workers(job, search.n_jobs, bar) as run:
         for wave in waves:
             bundles = _bundles(_running(groups, members), base)
             outcomes = run([_Task(split, bundle) for split in wave for bundle in bundles], X, y)
             for split in wave:
                 for outcome in islice(outcomes, len(bundles)):
                     _note(outcome, split, results, members)
+                    _tell(task.with_data(_Rows(X, y, metadata, split.train)), outcome, split, len(splits))
                     for reason in outcome.refusals:
                         warn(reason)
                 _pass_over_missing(results, job, split)
                 if members is not None:
                     members.end_split(split.test)
-                bar.end_split(split)
+                bar.end_split(split, len(candidates) if members is None else int(members.is_running.sum()))
             # joblib's workers are free again once the end was asked for.
             assert next(outcomes, None) is None
     return [result for of_candidate in results for result in of_candidate]
@@ -225,6 +231,28 @@ def _note(outcome: _Outcome, split: _Split, results: list[list[Result]], members
             members.add(index, *outcome.members[index], split.test)
         else:
             members.drop(index)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What callbacks are given, if they ask for it: the training part of a split."""
+
+    X: Any
+    y: NDArray[Any]
+    metadata: Parameters
+    index: NDArray[np.intp]
+
+    def __call__(self) -> tuple[Any, NDArray[Any], Any]:
+        weight = self.metadata.get("sample_weight")
+        weight = None if weight is None else np.asarray(weight)[self.index]
+        return samples_of(self.X, self.index), self.y[self.index], weight
+
+
+def _tell(task: FitTask, outcome: _Outcome, split: _Split, n_splits: int) -> None:
+    """Tell callbacks which fits are done, under the numbers that GridSearchCV gives them."""
+    for index in outcome.results:
+        number = index * n_splits + split.number - 1
+        task.subtask("candidate-split-evaluation", number=number).end()
 
 
 def _pass_over_missing(results: list[list[Result]], job: _Job, split: _Split) -> None:
@@ -302,7 +330,7 @@ def _evaluate_group(judge: "_Judge", fold: Fold, group: Group, model: Any, progr
     job, outcome = judge.job, judge.outcome
     start = time.perf_counter()
     scoring_time = 0.0
-    fit = _fit_whole if resamples(model) else _fit_shared
+    fit = _fit_whole if why_fitted_whole(model) else _fit_shared
     for index, fitted in fit(job, fold, group, clone(model), progress, outcome.refusals.append):
         scoring = time.perf_counter()
         if isinstance(fitted, Exception):
@@ -360,8 +388,8 @@ def _fit_whole(
     progress: Progress,
     warn: Callable[[str], None],
 ) -> Iterator[tuple[int, Any]]:
-    """Do what `_fit_shared` does for a Pipeline whose steps change the rows, by its own fit."""
-    warn("a step of the Pipeline resamples the rows, so that each candidate fits all steps")
+    """Do what `_fit_shared` does by the estimator's own fit, where nothing can be shared."""
+    warn(why_fitted_whole(model) or "")
     metadata = pipeline_metadata(model, fold.metadata)
     for index, params in group.smoothing.items():
         try:
@@ -449,10 +477,11 @@ def _warner() -> Callable[[str], None]:
 
 
 class _Bar:
-    """The bar of a search, which counts the epochs of all groups and splits."""
+    """The bar of a search: the epochs of all groups and splits, the fold, the candidates left."""
 
-    def __init__(self, models: list[Any], n_splits: int, verbose: int) -> None:
+    def __init__(self, models: list[Any], n_splits: int, n_candidates: int, verbose: int) -> None:
         self.n_splits = n_splits
+        self.n_candidates = n_candidates
         self.epochs_of_split = sum(classifier_of(model).max_epochs for model in models)
         self.bar = tqdm(
             total=n_splits * self.epochs_of_split,
@@ -461,7 +490,7 @@ class _Bar:
         )
 
     def __enter__(self) -> Self:
-        self._name(1)
+        self._name(1, self.n_candidates)
         return self
 
     def __exit__(self, *args: object) -> None:
@@ -471,10 +500,11 @@ class _Bar:
         """Count epochs; round-off does not carry the bar beyond its end."""
         self.bar.update(min(done, self.bar.total - self.bar.n))
 
-    def _name(self, number: int) -> None:
-        self.bar.set_description(f"fold {min(number, self.n_splits)}/{self.n_splits}")
+    def _name(self, number: int, n_candidates: int) -> None:
+        number = min(number, self.n_splits)
+        self.bar.set_description(f"fold {number}/{self.n_splits}, candidates {n_candidates}")
 
-    def end_split(self, split: _Split) -> None:
+    def end_split(self, split: _Split, n_left: int) -> None:
         """Count what is left of a split: what cannot win, or was fitted by other processes."""
         self.update(max(0.0, split.number * self.epochs_of_split - self.bar.n))
-        self._name(split.number + 1)
+        self._name(split.number + 1, n_left)

@@ -11,7 +11,7 @@ from torch.utils.data import Subset
 
 from sk_ils._net.fit_data import HeldOut
 from sk_ils._net.inputs import is_dataset
-from sk_ils._sklearn_compat import routing_enabled, safe_indexing
+from sk_ils._sklearn_compat import has_callbacks, routing_enabled, safe_indexing
 from sk_ils.classifiers import InstanceSmoothedClassifier
 
 Parameters = dict[str, Any]
@@ -49,8 +49,26 @@ def resamples(estimator: Any) -> bool:
     return any(hasattr(step, "fit_resample") for _, step in steps)
 
 
+def why_fitted_whole(estimator: Any) -> str | None:
+    """Return why each candidate must be fitted by its own `fit`, None if it need not."""
+    if resamples(estimator):
+        return "a step of the Pipeline resamples the rows, so that each candidate fits all steps"
+    if _sees_fits(estimator):
+        return "the estimator's set_callbacks wants to see the fit of each (set them on the search instead)"
+    return None
+
+
+def _sees_fits(estimator: Any) -> bool:
+    return has_callbacks(estimator) or has_callbacks(classifier_of(estimator))
+
+
 def check_holds_out(estimator: Any) -> None:
     """Raise ValueError unless the classifier's fits can be given a hold-out of their own."""
+    if _sees_fits(estimator):
+        raise ValueError(
+            "ensemble=True trains the networks without their fit, which the estimator's callbacks would "
+            "see: call set_callbacks on the search, or pass ensemble=False."
+        )
     if resamples(estimator):
         raise ValueError(
             "ensemble=True holds each split's test part out as it is, which a Pipeline whose steps resample "
