@@ -335,6 +335,7 @@ def test_a_scaled_classifier_takes_a_network_of_the_gpu(student, table):
     np.testing.assert_allclose(scaled.predict_proba(X).sum(axis=1), 1)
 
 
+@pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores")  # torch's compiler advises
 def test_a_compiled_module_predicts_as_the_plain_one(student, table):
     pytest.importorskip("triton")
     X, y = table
