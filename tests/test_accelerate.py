@@ -239,6 +239,7 @@ def run_script(folder):
         "other columns": lambda: teacher().fit(X[:, : 5 + rank], NAMES),
         "other labels": lambda: teacher().fit(X, NAMES if rank else NAMES[::-1]),
         "memory": lambda: student(memory=str(folder)).fit(X, NAMES),
+        "checkpoint=": lambda: student(checkpoint=folder / "progress").fit(X, NAMES),
         "other step": lambda: other_step.fit(X, NAMES),
     }.items():
         try:
@@ -345,6 +346,7 @@ def test_a_callback_that_stops_in_one_process_stops_all(facts):
         ("other columns", "different data"),
         ("other labels", "different data"),
         ("memory", "memory= is for one process"),
+        ("checkpoint=", "checkpoint= keeps a network that one process trains"),
         ("other step", "AccelerateMixin never calls the train_step_single"),
     ],
 )
