@@ -3,6 +3,7 @@
 The test starts this file as a script, by torchrun; each process writes what it predicts.
 """
 
+import contextlib
 import io
 import pickle
 import subprocess
@@ -227,6 +228,10 @@ def run_script(folder):
     facts["rows seen"] = several.module_.n_seen
     facts["outputs"] = [output.numpy() for output in several.forward(X)]
 
+    shown = io.StringIO()
+    with contextlib.redirect_stderr(shown):
+        teacher(max_epochs=1, verbose=1).fit(X, NAMES)
+    facts["bar"] = shown.getvalue()
     stopped = teacher(callbacks=[StopsInOneProcess()], patience=None).fit(X, NAMES)
     facts["epochs"] = len(stopped.history)
     kept = teacher(callbacks=[Checkpoint(dirname=folder / "kept")], max_epochs=2).fit(X, NAMES)
@@ -239,6 +244,7 @@ def run_script(folder):
         "other columns": lambda: teacher().fit(X[:, : 5 + rank], NAMES),
         "other labels": lambda: teacher().fit(X, NAMES if rank else NAMES[::-1]),
         "memory": lambda: student(memory=str(folder)).fit(X, NAMES),
+        "checkpoint=": lambda: student(checkpoint=folder / "progress").fit(X, NAMES),
         "other step": lambda: other_step.fit(X, NAMES),
     }.items():
         try:
@@ -345,6 +351,7 @@ def test_a_callback_that_stops_in_one_process_stops_all(facts):
         ("other columns", "different data"),
         ("other labels", "different data"),
         ("memory", "memory= is for one process"),
+        ("checkpoint=", "checkpoint= keeps a network that one process trains"),
         ("other step", "AccelerateMixin never calls the train_step_single"),
     ],
 )
@@ -358,8 +365,10 @@ def test_an_error_in_one_process_ends_the_other(launched):
     assert "the file of item 101 cannot be read" in done.stderr
 
 
-def test_nothing_is_printed(launched):
+def test_only_the_first_process_shows_progress(launched, facts):
     assert launched[1].stdout == ""
+    assert "epoch 1/1" in facts[0]["bar"]
+    assert facts[1]["bar"] == ""
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 3, 5, 8])

@@ -34,6 +34,7 @@ from sk_ils._net.distributed import (
     any_process,
     check_accelerator,
     check_same_data,
+    is_first,
     mean_of_processes,
     spread_buffers,
     wrap,
@@ -442,7 +443,7 @@ class CalibratedNet(CallbackSupportMixin, PredictingNet):
         n_before, n_epochs = len(self.history), self.max_epochs if epochs is None else epochs
         kept = _KeptTraining(self, best)
         kept.resume()
-        with EpochBar(self.network_name, n_epochs, self.verbose) as bar:
+        with EpochBar(self.network_name, n_epochs, self.verbose if is_first(self) else 0) as bar:
             for _ in range(kept.n_done, n_epochs):
                 if kept.is_over or best.age_exceeds(self.patience):
                     break

@@ -27,6 +27,12 @@ def share_of(net: Any) -> Share | None:
     return Share(torch.distributed.get_rank(), torch.distributed.get_world_size())
 
 
+def is_first(net: Any) -> bool:
+    """Return whether this process speaks for all that train a network."""
+    share = share_of(net)
+    return share is None or share.rank == 0
+
+
 def check_accelerator(net: Any) -> None:
     """Raise unless the mixin trains the network by its own steps, in processes with all of it."""
     if not isinstance(net, AccelerateMixin):
