@@ -31,6 +31,8 @@ __all__ = ["InstanceSmoothedClassifier", "NonFiniteLossError", "TeacherClassifie
 
 # Parameters of parts that are estimators; skorch would file them as its own.
 _NESTED = ("smoothing__", "teacher__")
+# Targets that a rule is asked for at a time.
+_CHUNK_SIZE = 2**18
 
 
 class TeacherClassifier(CalibratedNet):
@@ -639,9 +641,14 @@ class InstanceSmoothedClassifier(CalibratedNet):
         return replace(data, teacher_proba=proba)
 
     def _fit_data(self, data: FitData, seed: int) -> None:
+        self.run_training(self._fit_targets(data), data.valid, seed)
+
+    def _fit_targets(self, data: FitData) -> SampleSet:
+        """Return the training samples with targets; of the teacher's logits nothing is kept."""
         needs_teacher = resolve_rule(self.smoothing).needs_teacher
         output = self.fit_teacher(data) if needs_teacher else None
-        self.run_training(self.set_targets(data, output), data.valid, seed)
+        # A cache may hold the very array that it has returned.
+        return self.set_targets(data, output, overwrite_logits=self.memory is None)
 
     def fit_teacher(self, data: FitData) -> TeacherOutput:
         """Fit the teacher on the training part, and ask it about each of its samples.
@@ -664,7 +671,9 @@ class InstanceSmoothedClassifier(CalibratedNet):
     def _unfitted_teacher(self) -> Any:
         return default_teacher(self, TeacherClassifier) if self.teacher is None else self.teacher
 
-    def set_targets(self, data: FitData, output: TeacherOutput | None) -> SampleSet:
+    def set_targets(
+        self, data: FitData, output: TeacherOutput | None, *, overwrite_logits: bool = False
+    ) -> SampleSet:
         """Return the training samples with the rule's targets, and remember the teacher.
 
         Parameters
@@ -673,6 +682,9 @@ class InstanceSmoothedClassifier(CalibratedNet):
             The training part and the hold-out.
         output : TeacherOutput or None
             None for a rule that needs no teacher.
+        overwrite_logits : bool, default=False
+            Whether the targets may be written over the teacher's logits, which spares an array of
+            shape (n_samples, n_classes).
 
         Returns
         -------
@@ -684,30 +696,45 @@ class InstanceSmoothedClassifier(CalibratedNet):
         self.teacher_, self.teacher_temperature_ = None, 1.0
         if output is not None:
             self.teacher_, self.teacher_temperature_ = output.estimator, output.temperature
-        return self._with_targets(data.train.samples, None if output is None else output.logits)
+        logits = None if output is None else output.logits
+        return self._with_targets(data.train.samples, logits, overwrite=overwrite_logits)
 
     def _depends_on_batch(self) -> bool:
         """Return whether targets are computed in each batch; otherwise once, before training."""
         online = self.teacher_mode == "online" and self.smoothing_.needs_teacher
         return online or needs_student(self.smoothing_)
 
-    def _with_targets(self, samples: SampleSet, teacher_logits: NDArray[np.floating] | None) -> SampleSet:
+    def _with_targets(
+        self, samples: SampleSet, teacher_logits: NDArray[np.floating] | None, *, overwrite: bool
+    ) -> SampleSet:
+        """Return the samples with the rule's targets, which it makes of some rows at a time."""
         if self._depends_on_batch():
             return samples
         y_encoded = samples.y_encoded.numpy()
-        shape = len(y_encoded), len(self.classes_)
+        n_rows, n_classes = len(y_encoded), len(self.classes_)
         dtype = np.dtype(self.dtype or "float32")
-        shape_only = np.zeros(shape, dtype) if teacher_logits is None else None
-        if teacher_logits is not None:
-            teacher_logits = teacher_logits.astype(dtype, copy=False)
+        whole = needs_all_rows(self.smoothing_)
+        step = max(1, n_rows if whole else _CHUNK_SIZE // n_classes)
         weights = {}
-        if needs_all_rows(self.smoothing_) and samples.weight is not None:
+        if whole and samples.weight is not None:
             weights["sample_weight"] = samples.weight.numpy()
-        targets = self.smoothing_.targets(y_encoded, teacher_logits, student_logits=shape_only, **weights)
-        targets = _checked_targets(targets, shape, self.smoothing_)
-        if (targets[np.arange(len(y_encoded)), y_encoded] == 1).all():
-            return samples
-        return samples.with_soft(to_tensor(targets.astype(dtype, copy=False)))
+        if teacher_logits is not None and overwrite and teacher_logits.dtype == dtype:
+            soft = teacher_logits
+        else:
+            soft = np.empty((n_rows, n_classes), dtype)
+        smooths = False
+        for start in range(0, n_rows, step):
+            y = y_encoded[start : start + step]
+            logits = shape_only = None
+            if teacher_logits is None:
+                shape_only = np.zeros((len(y), n_classes), dtype)
+            else:
+                logits = teacher_logits[start : start + step].astype(dtype, copy=False)
+            targets = self.smoothing_.targets(y, logits, student_logits=shape_only, **weights)
+            targets = _checked_targets(targets, (len(y), n_classes), self.smoothing_)
+            smooths = smooths or not (targets[np.arange(len(y)), y] == 1).all()
+            soft[start : start + step] = targets
+        return samples.with_soft(to_tensor(soft)) if smooths else samples
 
     def _partial_fit_data(self, data: FitData) -> None:
         first = not hasattr(self, "smoothing_")
@@ -715,7 +742,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
             self._begin_without_teacher()
         _check_partial_fit(self)  # as a teacher, too, which is trained on by another way
         logits = self._partial_fit_teacher(data, first=first) if self.smoothing_.needs_teacher else None
-        samples = self._with_targets(data.train.samples, logits)
+        samples = self._with_targets(data.train.samples, logits, overwrite=True)
         self.run_training(samples, None, data.seed, epochs=data.epochs)
 
     def _begin_without_teacher(self) -> None:
@@ -745,7 +772,8 @@ class InstanceSmoothedClassifier(CalibratedNet):
         teacher = as_teacher(self.teacher_)
         teacher.partial_fit(data)
         logits = teacher.logits(data.train, data.classes)
-        return logits / np.asarray(self.teacher_temperature_, dtype=logits.dtype)
+        logits /= np.asarray(self.teacher_temperature_, dtype=logits.dtype)
+        return logits
 
     # --- targets that depend on the batch --------------------------------------------------------
 

@@ -251,20 +251,23 @@ class CalibratedNet(PredictingNet):
         """
         with self.training(seed) as state:
             check_monitors(self.callbacks_, has_hold_out=valid is not None)
-            y = self.classes_[samples.y_encoded.numpy()]
+            is_heard = self._has_hook("on_train_begin") or self._has_hook("on_train_end")
+            y = self.classes_[samples.y_encoded.numpy()] if is_heard else None
             train = self.place_samples(samples, "iterator_train", state)
             state.held_out = (
                 None if valid is None else self.place_samples(valid.samples, "iterator_valid", state)
             )
             state.may_rebuild = True
-            self.notify("on_train_begin", X=train.X, y=y)
+            X = train.X
+            self.notify("on_train_begin", X=X, y=y)
             state.may_rebuild = False
             self.adapt_module(samples)
             if valid is not None:
                 self.temperature_ = 1.0  # a callback may have loaded one, with the network
             self.fit_loop(train, state.held_out, epochs=epochs)
+            del samples, train  # the temperature needs memory, and the targets have done their work
             found = self.temperature_ = self._current_temperature()
-            self.notify("on_train_end", X=train.X, y=y)
+            self.notify("on_train_end", X=X, y=y)
             if self._has_hook("on_train_end") and self.temperature_ == found:
                 # The hook may have gone back to other weights, without their temperature.
                 self.temperature_ = self._current_temperature()
