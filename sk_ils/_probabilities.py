@@ -59,10 +59,10 @@ def _is_bfloat16(values: Any) -> bool:
     return _is_tensor(values) and str(values.dtype).endswith("bfloat16")
 
 
-def as_numbers(values: Any, name: str, dtype: type | None = None) -> NDArray[Any]:
+def as_numbers(values: Any, name: str, dtype: type | None = None, *, copy: bool = True) -> NDArray[Any]:
     """Return numbers as an array of the given type, else of their own; refuse anything else."""
     try:
-        array: NDArray[Any] = np.array(as_numpy(values), dtype=dtype)
+        array: NDArray[Any] = np.array(as_numpy(values), dtype=dtype, copy=copy or None)
         known = array.dtype.kind in "iub" or array.dtype in (np.float16, np.float32, np.float64)
         return array if known else array.astype(np.float64)
     except (TypeError, ValueError) as error:

@@ -1,14 +1,25 @@
 """Labelled samples with what training needs of each, and loaders that slice them into batches."""
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, pairwise
 from typing import Any, NamedTuple, NoReturn
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, Subset, default_collate
 
-__all__ = ["BatchLoader", "DatasetLoader", "SampleSet", "Share", "Targets", "Whole", "check_keeps_rows"]
+__all__ = [
+    "BatchLoader",
+    "DatasetLoader",
+    "SampleSet",
+    "Share",
+    "Targets",
+    "Whole",
+    "check_keeps_rows",
+    "subset",
+]
 
 
 class Whole(NamedTuple):
@@ -118,6 +129,8 @@ class Share(NamedTuple):
 # gathering costs nothing, but their memory does.
 _CHUNK = 16
 _CHUNK_BYTES = 2**24
+# Row numbers that are Python's integers at a time.
+_LISTED = 2**12
 
 
 class SampleSet(Dataset[Any]):
@@ -188,8 +201,9 @@ class SampleSet(Dataset[Any]):
         SampleSet
             These samples, in the order of the index.
         """
-        chosen = torch.as_tensor(index, dtype=torch.int64)
-        X = self.X[chosen] if isinstance(self.X, Tensor) else Subset(self.X, chosen.tolist())
+        numbers = as_numbers_of_rows(index, len(self))
+        chosen = torch.as_tensor(numbers, dtype=torch.int64)
+        X = self.X[chosen] if isinstance(self.X, Tensor) else subset(self.X, numbers)
         targets = self.targets(chosen)
         return SampleSet(X, targets.y_encoded, targets.soft, targets.weight)
 
@@ -258,6 +272,64 @@ class SampleSet(Dataset[Any]):
         """
         parts = (self.X, self.y_encoded, self.soft, self.weight)
         return sum(part.numel() * part.element_size() for part in parts if isinstance(part, Tensor))
+
+
+def as_numbers_of_rows(index: Any, n_rows: int) -> NDArray[np.integer]:
+    """Return row numbers as an array, of 4 bytes each if there are not too many rows.
+
+    Parameters
+    ----------
+    index : array-like of int
+    n_rows : int
+        All of them.
+
+    Returns
+    -------
+    ndarray
+    """
+    return np.asarray(index, dtype=_number_type(n_rows))
+
+
+def _number_type(n_rows: int) -> Any:
+    return np.int32 if n_rows <= np.iinfo(np.int32).max else np.int64
+
+
+def subset(dataset: Dataset[Any], index: NDArray[np.integer]) -> Subset[Any]:
+    """Return some items of a Dataset; in a list, the number of each would take some 40 bytes.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Of any items.
+    index : ndarray of shape (n_samples,)
+        Which items.
+
+    Returns
+    -------
+    Subset
+        Of these items, in the order of the index.
+    """
+    return Subset(dataset, _Numbers(index))
+
+
+class _Numbers(Sequence[int]):
+    """An array as a sequence of Python's integers."""
+
+    def __init__(self, array: NDArray[np.integer]) -> None:
+        self.array = array
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.array[index].tolist()
+
+    def __iter__(self) -> Iterator[int]:
+        for start in range(0, len(self), _LISTED):
+            yield from self[start : start + _LISTED]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.array, dtype=dtype, copy=copy)
 
 
 class BatchLoader:
@@ -506,7 +578,8 @@ class _Order(Sampler[int]):
         return self.n
 
     def __iter__(self) -> Iterator[int]:
-        return iter(torch.randperm(self.n, generator=self.generator).tolist())
+        dtype = torch.from_numpy(np.empty(0, _number_type(self.n))).dtype  # no matter for the order
+        return iter(_Numbers(torch.randperm(self.n, generator=self.generator, dtype=dtype).numpy()))
 
 
 def _without_single_rows(n: int, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -533,9 +606,9 @@ class _Batches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         # A generator: a DataLoader with workers calls iter twice, and an order must be drawn once.
-        rows = list(self.rows)
+        rows = iter(self.rows)
         for start, stop in pairwise(self.bounds):
-            yield rows[start:stop]
+            yield list(islice(rows, stop - start))
 
 
 def _without_batches(n: int, parameters: dict[str, Any]) -> tuple[dict[str, Any], Iterable[list[int]]]:

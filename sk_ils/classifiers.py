@@ -44,6 +44,8 @@ __all__ = ["FitReport", "InstanceSmoothedClassifier", "NonFiniteLossError", "Tea
 
 # Parameters of parts that are estimators; skorch would file them as its own.
 _NESTED = ("smoothing__", "teacher__")
+# Targets that a rule is asked for at a time.
+_CHUNK_SIZE = 2**18
 
 
 class TeacherClassifier(CalibratedNet):
@@ -703,13 +705,20 @@ class InstanceSmoothedClassifier(CalibratedNet):
 
     def _fit_data(self, data: FitData, seed: int, task: FitTask) -> None:
         start = time.perf_counter()
-        needs_teacher = resolve_rule(self.smoothing).needs_teacher
-        output = self.fit_teacher(data, task) if needs_teacher else None
+        samples = [self._fit_targets(data, task)]
         seconds = time.perf_counter() - start
         own = task.with_data(data.training_part).subtask("fit-student", self.max_epochs)
-        self.run_training(self.set_targets(data, output), data.valid, seed, task=own)
+        # Handed over, so that the training can free the targets before it is over.
+        self.run_training(samples.pop(), data.valid, seed, task=own)
         own.end()
         self._report_teacher_time(seconds)
+
+    def _fit_targets(self, data: FitData, task: FitTask) -> SampleSet:
+        """Return the training samples with targets; of the teacher's logits nothing is kept."""
+        needs_teacher = resolve_rule(self.smoothing).needs_teacher
+        output = self.fit_teacher(data, task) if needs_teacher else None
+        # A cache may hold the very array that it has returned.
+        return self.set_targets(data, output, overwrite_logits=self.memory is None)
 
     def _n_subtasks(self, teacher_proba: Any = None, **metadata: Any) -> int:
         """Return how many parts of a fit scikit-learn's callbacks see: the networks' fits."""
@@ -758,7 +767,9 @@ class InstanceSmoothedClassifier(CalibratedNet):
         accelerated = isinstance(self, AccelerateMixin)
         return default_teacher(self, _AcceleratedTeacher if accelerated else TeacherClassifier)
 
-    def set_targets(self, data: FitData, output: TeacherOutput | None) -> SampleSet:
+    def set_targets(
+        self, data: FitData, output: TeacherOutput | None, *, overwrite_logits: bool = False
+    ) -> SampleSet:
         """Return the training samples with the rule's targets, and remember the teacher.
 
         Parameters
@@ -767,6 +778,9 @@ class InstanceSmoothedClassifier(CalibratedNet):
             The training part and the hold-out.
         output : TeacherOutput or None
             None for a rule that needs no teacher.
+        overwrite_logits : bool, default=False
+            Whether the targets may be written over the teacher's logits, which spares an array of
+            shape (n_samples, n_classes).
 
         Returns
         -------
@@ -778,7 +792,8 @@ class InstanceSmoothedClassifier(CalibratedNet):
         self.teacher_, self.teacher_temperature_ = None, 1.0
         if output is not None:
             self.teacher_, self.teacher_temperature_ = output.estimator, output.temperature
-        return self._with_targets(data.train.samples, None if output is None else output.logits)
+        logits = None if output is None else output.logits
+        return self._with_targets(data.train.samples, logits, overwrite=overwrite_logits)
 
     def _online_teacher(self) -> Any:
         if self.teacher_ is None or not self._depends_on_batch():
@@ -791,23 +806,37 @@ class InstanceSmoothedClassifier(CalibratedNet):
         online = self.teacher_mode == "online" and self.smoothing_.needs_teacher
         return online or needs_student(self.smoothing_)
 
-    def _with_targets(self, samples: SampleSet, teacher_logits: NDArray[np.floating] | None) -> SampleSet:
+    def _with_targets(
+        self, samples: SampleSet, teacher_logits: NDArray[np.floating] | None, *, overwrite: bool
+    ) -> SampleSet:
+        """Return the samples with the rule's targets, which it makes of some rows at a time."""
         if self._depends_on_batch():
             return samples
         y_encoded = samples.y_encoded.numpy()
-        shape = len(y_encoded), len(self.classes_)
+        n_rows, n_classes = len(y_encoded), len(self.classes_)
         dtype = np.dtype(self.dtype or "float32")
-        shape_only = np.zeros(shape, dtype) if teacher_logits is None else None
-        if teacher_logits is not None:
-            teacher_logits = teacher_logits.astype(dtype, copy=False)
+        whole = needs_all_rows(self.smoothing_)
+        step = max(1, n_rows if whole else _CHUNK_SIZE // n_classes)
         weights = {}
-        if needs_all_rows(self.smoothing_) and samples.weight is not None:
+        if whole and samples.weight is not None:
             weights["sample_weight"] = samples.weight.numpy()
-        targets = self.smoothing_.targets(y_encoded, teacher_logits, student_logits=shape_only, **weights)
-        targets = _checked_targets(targets, shape, self.smoothing_)
-        if (targets[np.arange(len(y_encoded)), y_encoded] == 1).all():
-            return samples
-        return samples.with_soft(to_tensor(targets.astype(dtype, copy=False)))
+        if teacher_logits is not None and overwrite and teacher_logits.dtype == dtype:
+            soft = teacher_logits
+        else:
+            soft = np.empty((n_rows, n_classes), dtype)
+        smooths = False
+        for start in range(0, n_rows, step):
+            y = y_encoded[start : start + step]
+            logits = shape_only = None
+            if teacher_logits is None:
+                shape_only = np.zeros((len(y), n_classes), dtype)
+            else:
+                logits = teacher_logits[start : start + step].astype(dtype, copy=False)
+            targets = self.smoothing_.targets(y, logits, student_logits=shape_only, **weights)
+            targets = _checked_targets(targets, (len(y), n_classes), self.smoothing_)
+            smooths = smooths or not (targets[np.arange(len(y)), y] == 1).all()
+            soft[start : start + step] = targets
+        return samples.with_soft(to_tensor(soft)) if smooths else samples
 
     def _partial_fit_data(self, data: FitData) -> None:
         first = not hasattr(self, "smoothing_")
@@ -817,7 +846,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         start = time.perf_counter()
         logits = self._partial_fit_teacher(data, first=first) if self.smoothing_.needs_teacher else None
         seconds = time.perf_counter() - start
-        samples = self._with_targets(data.train.samples, logits)
+        samples = self._with_targets(data.train.samples, logits, overwrite=True)
         self.run_training(samples, None, data.seed, epochs=data.epochs)
         self._report_teacher_time(seconds)
 
@@ -847,7 +876,8 @@ class InstanceSmoothedClassifier(CalibratedNet):
         teacher = as_teacher(self.teacher_)
         teacher.partial_fit(data)
         logits = teacher.logits(data.train, data.classes)
-        return logits / np.asarray(self.teacher_temperature_, dtype=logits.dtype)
+        logits /= np.asarray(self.teacher_temperature_, dtype=logits.dtype)
+        return logits
 
     # --- targets that depend on the batch --------------------------------------------------------
 

@@ -1,10 +1,14 @@
 """Loaders yield every row once, in the order that the seed draws."""
 
+import pickle
+import tracemalloc
+
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from sk_ils.batches import BatchLoader, DatasetLoader, SampleSet
+from sk_ils.batches import BatchLoader, DatasetLoader, SampleSet, subset
 
 
 def rows(n):
@@ -74,3 +78,32 @@ def test_taking_rows_of_a_dataset_takes_their_targets_along():
     part = dataset.take([7, 2])
     assert [part[0][0].item(), part[1][0].item()] == [7, 2]
     assert part.y_encoded.tolist() == [7, 2]
+
+
+def test_a_subset_gives_its_dataset_pythons_integers_and_knows_its_numbers():
+    asked = []
+
+    class Noting(TensorDataset):
+        def __getitem__(self, index):
+            asked.append(index)
+            return super().__getitem__(index)
+
+    part = subset(Noting(torch.arange(10)), np.array([7, 2, 5], dtype=np.int32))
+    assert [item[0].item() for item in part] == [7, 2, 5]
+    assert part[1][0] == 2
+    assert {type(index) for index in asked} == {int}
+    assert np.asarray(part.indices, dtype=np.int64).tolist() == list(part.indices) == [7, 2, 5]
+    sent = pickle.loads(pickle.dumps(subset(TensorDataset(torch.arange(10)), np.array([7, 2]))))
+    assert [item[0].item() for item in sent] == [7, 2]
+
+
+@pytest.mark.parametrize("n", [20_000, 20_001])  # the last batch of the second has one row
+def test_the_order_of_a_dataset_takes_few_bytes_a_row(n):
+    samples = SampleSet(TensorDataset(torch.zeros(n, 1), torch.zeros(n)), torch.zeros(n, dtype=torch.int64))
+    loader = DatasetLoader(samples, shuffle=True, generator=torch.Generator(), batch_size=10)
+    next(iter(loader))  # loads what is loaded late
+    tracemalloc.start()
+    next(iter(loader))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 * n  # a list of numbers takes 40

@@ -1,5 +1,6 @@
 """The calibration report: values, intervals, null levels, and how it is shown."""
 
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.metrics import accuracy_score, brier_score_loss, log_loss
 
 from sk_ils.metrics import (
     CalibrationReport,
+    _resampling,
     calibration_report,
     classwise_calibration_error,
     expected_calibration_error,
@@ -63,6 +65,27 @@ def test_values_are_those_of_the_functions(strategy, weighted):
         for error in (expected_calibration_error, classwise_calibration_error)
     }
     assert {name: report[name].debiased_square for name in ERRORS} == pytest.approx(squares)
+
+
+@pytest.mark.parametrize("n_classes", [3, 40])
+def test_draws_do_not_depend_on_how_many_are_in_memory(n_classes, monkeypatch):
+    y, p = simulate(500, n_classes)
+    w = np.random.default_rng(1).random(500)
+    numbers = []
+    for size in (2**6, 2**16, 2**30):
+        monkeypatch.setattr(_resampling, "_BLOCK_SIZE", size)
+        numbers.append(report_of(y, p, sample_weight=w, n_resamples=70).frame().to_numpy(float))
+    for others in numbers[1:]:
+        np.testing.assert_allclose(others, numbers[0], rtol=1e-10)
+
+
+def test_the_resamples_take_little_memory():
+    y, p = simulate(3000, 10)
+    tracemalloc.start()
+    report_of(y, p, n_resamples=1000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3000 * 1000 * 8 / 2  # all counts at once would be 24 MB
 
 
 @pytest.mark.parametrize(("n", "n_classes"), [(200, 3), (60, 40), (700, 2)])

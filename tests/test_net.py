@@ -1,6 +1,7 @@
 """The training loop: best epoch, seeds, parameters, partial_fit."""
 
 import inspect
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -369,3 +370,67 @@ def test_a_fit_where_gradients_are_off_is_one_where_they_are_on(table, student, 
             np.testing.assert_array_equal(net.fit(X, y).predict_proba(X), proba)
             np.testing.assert_array_equal(net.partial_fit(X, y).predict_proba(X), more)
         net.partial_fit(X, y)  # what was trained there can be trained on anywhere
+
+
+@pytest.mark.parametrize("method", ["predict_proba", "predict_log_proba", "decision_function"])
+def test_a_prediction_takes_no_array_of_the_results_size_but_the_result(teacher, method):
+    X, y = np.random.default_rng(0).normal(size=(4000, 3)), np.arange(4000) % 100
+    clf = teacher(max_epochs=1, train_split=None, batch_size=1000).fit(X, y)
+    getattr(clf, method)(X[:100])
+    tracemalloc.start()
+    result = getattr(clf, method)(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.8 * result.nbytes  # 0.65 of it is a chunk
+
+
+def test_forward_iter_must_give_each_row_once(table):
+    class Twice(TeacherClassifier):
+        def forward_iter(self, X, **kwargs):
+            for output in super().forward_iter(X, **kwargs):
+                yield output
+                yield output
+
+    X, y = table
+    clf = Twice(max_epochs=1, train_split=None).fit(X, y)
+    with pytest.raises(ValueError, match="one row for each of 240 samples; it gave 480"):
+        clf.predict_proba(X)
+
+
+def test_the_history_has_the_mean_over_samples_of_what_batches_recorded(teacher, table):
+    clf = teacher(max_epochs=2, batch_size=50).fit(*table)
+    for name, size in (
+        ("train_loss", "train_batch_size"),
+        ("valid_loss", "valid_batch_size"),
+        ("valid_acc", "valid_batch_size"),
+    ):
+        for epoch in range(2):
+            values, sizes = zip(*clf.history[epoch, "batches", :, [name, size]], strict=True)
+            assert clf.history[epoch, name] == np.average(values, weights=sizes)
+        assert clf.history[0, f"{name}_best"]
+
+
+def test_every_part_is_put_into_the_mode_but_what_refuses_it(teacher, table):
+    class Frozen(nn.BatchNorm1d):
+        def train(self, mode=True):
+            return super().train(False)
+
+    class Net(nn.Module):
+        def __init__(self, n_features_in, n_classes):
+            super().__init__()
+            self.norm, self.drop = (
+                Frozen(n_features_in),
+                nn.Sequential(nn.Dropout(), nn.BatchNorm1d(n_features_in)),
+            )
+            self.last, self.none = nn.Linear(n_features_in, n_classes), None
+            self.modes = []
+
+        def forward(self, X):
+            self.modes.append([module.training for module in self.modules()])
+            return self.last(self.drop(self.norm(X)))
+
+    modes = teacher(module=Net, max_epochs=1).fit(*table).module_.modes
+    on, off = [True, False, True, True, True, True], [False] * 6
+    assert on in modes
+    assert off in modes
+    assert all(mode in (on, off) for mode in modes)

@@ -208,7 +208,7 @@ def test_memory_of_a_candidate_is_counted_in_weights_outputs_and_targets(table, 
     outputs = (54 + 16 + 16 + 3) * 4 * 32  # encoded input, layer, ReLU and logits of a batch
     targets = 192 * 3 * 4
     one = 6 * weights + 3 * outputs + 2 * targets
-    five = 2 * (5 * one + 6 * targets)  # half of it for five networks and what is there once
+    five = 2 * (5 * one + 2 * targets)  # half of it for five networks and what is there once
     for free, size in ((0, 1), (five - 2, 4), (five, 5)):
         monkeypatch.setattr(support, "available_main_memory", lambda free=free: free)
         monkeypatch.setattr(support, "available_memory", lambda device, free=free: free)

@@ -27,7 +27,7 @@ from skorch.dataset import Dataset as SkorchDataset
 from skorch.helper import predefined_split
 from torch.utils.data import Dataset, TensorDataset
 
-from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
+from sk_ils import InstanceSmoothedClassifier, TeacherClassifier, classifiers
 from sk_ils._net.teacher_cache import content
 from sk_ils.smoothing import ILS, ILS1, ILS2, SelfDistillation
 from sk_ils.temperature import fit_temperature
@@ -838,3 +838,59 @@ def test_the_key_of_the_cache_is_made_of_what_every_process_sees_alike():
     assert content(np.ones(2)).dtype == np.float64
     assert content(torch.float32) != content(torch.float64)
     assert content({1: "a", "b": 2}) == [("1", "a"), ("b", 2)]
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"smoothing": "uniform"}, {"smoothing": "none"}, {"smoothing": "class"}]
+)
+def test_a_rule_may_be_asked_about_some_rows_at_a_time(student, table, monkeypatch, parameters):
+    whole = student(**parameters).fit(*table).predict_proba(table[0])
+    monkeypatch.setattr(classifiers, "_CHUNK_SIZE", 30)
+    np.testing.assert_array_equal(student(**parameters).fit(*table).predict_proba(table[0]), whole)
+
+
+def test_targets_are_hard_only_if_those_of_all_rows_are(student, table, monkeypatch):
+    class SmoothsOne:
+        """Smooths the one row whose teacher is least certain."""
+
+        needs_teacher = True
+
+        def targets(self, y, teacher_logits, student_logits=None):
+            onehot = np.eye(3)[y]
+            onehot[(teacher_logits[:, 0] == lowest)[:, None] & (onehot == 1)] = 0.5
+            return onehot + (onehot.sum(axis=1, keepdims=True) == 0.5) * 0.25 * (onehot == 0)
+
+        def smoothing_factor(self, true_class_proba):
+            return np.zeros_like(true_class_proba)
+
+    X, y = table
+    proba = np.random.default_rng(0).dirichlet(np.ones(3), size=len(X))
+    lowest = np.log(proba[:, 0]).astype(np.float32).min()
+    monkeypatch.setattr(classifiers, "_CHUNK_SIZE", 30)
+    clf = student(smoothing=SmoothsOne(), train_split=None)
+    samples = []
+    monkeypatch.setattr(type(clf), "run_training", lambda self, train, *args, **kwargs: samples.append(train))
+    clf.fit(X, y, teacher_proba=proba)
+    assert (samples[0].soft.max(dim=1).values == 0.5).sum() == 1
+
+
+def test_a_cache_that_gives_the_array_itself_is_not_written_to(student, table):
+    class InMemory:
+        def __init__(self):
+            self.known = {}
+
+        def cache(self, function, ignore=None):
+            def cached(key, *args):
+                if key not in self.known:
+                    self.known[key] = function(key, *args)
+                return self.known[key]
+
+            return cached
+
+    memory = InMemory()
+    first = student(memory=memory).fit(*table)
+    (output,) = memory.known.values()
+    before = output.logits.copy()
+    second = student(memory=memory).fit(*table)
+    np.testing.assert_array_equal(output.logits, before)
+    np.testing.assert_array_equal(second.predict_proba(table[0]), first.predict_proba(table[0]))

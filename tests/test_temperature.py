@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax as scipy_log_softmax
 from scipy.special import softmax as scipy_softmax
 
-from sk_ils.temperature import fit_temperature, log_softmax, softmax
+from sk_ils.temperature import _scaling, fit_temperature, log_softmax, softmax
 
 
 def rows(n, n_classes, seed, scale=1.5):
@@ -207,3 +207,23 @@ def test_the_temperature_is_one_unless_told_and_the_result_float64(logits):
         result = ours(logits)
         assert result.dtype == np.float64
         np.testing.assert_allclose(result, scipys(np.array([[0.0, 1.0, 2.0]]), axis=1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_temperature_of_many_rows_is_found_a_chunk_at_a_time(monkeypatch, dtype):
+    rng = np.random.default_rng(0)
+    logits, y, weight = rng.normal(size=(500, 7)).astype(dtype), rng.integers(7, size=500), rng.random(500)
+    whole = fit_temperature(logits, y, weight), log_softmax(logits, 2.0)
+    monkeypatch.setattr(_scaling, "_CHUNK_SIZE", 100)
+    assert fit_temperature(logits, y, weight) == whole[0]
+    monkeypatch.setattr(_scaling, "_KEPT_SIZE", 100)
+    assert fit_temperature(logits, y, weight) == whole[0]
+    np.testing.assert_array_equal(log_softmax(logits, 2.0), whole[1])
+
+
+def test_what_is_passed_stays_as_it_is():
+    logits = np.random.default_rng(0).normal(size=(50, 3))
+    before = logits.copy()
+    fit_temperature(logits, np.arange(50) % 3)
+    softmax(logits, 2.0), log_softmax(logits, 2.0)
+    np.testing.assert_array_equal(logits, before)

@@ -3,7 +3,7 @@
 Run ``python -m benchmarks.speed.memory [--largest]``; Linux only, a CPU. Prints one table.
 Each case runs in a process of its own. Its memory is the peak of the resident set during ``fit``, less what
 was resident before, with everything imported, the data made and a small search done. The prediction is the
-formula of docs/search.md for one stack of all candidates, and its last term alone for a classifier.
+formula of docs/search.md for one stack of all candidates, or for a classifier alone.
 """
 
 import argparse
@@ -56,7 +56,12 @@ def predicted_bytes(case):
     weights = 4 * ((N_FEATURES + 1) * HIDDEN + (HIDDEN + 1) * case.classes)
     outputs = 4 * BATCH_SIZE * (2 * HIDDEN + case.classes)
     targets = 4 * case.rows * case.classes
-    return case.candidates * (6 * weights + 3 * outputs + 2 * targets) + 6 * targets
+    if case.candidates == 0:
+        n_rows = round(case.rows / 0.8)
+        at_a_time = 2**24 if targets > 2**21 else 8 * targets
+        parts = 4 * n_rows * N_FEATURES
+        return 12 * weights + 3 * outputs + parts + targets + 24 * n_rows + at_a_time
+    return case.candidates * (6 * weights + 3 * outputs + 2 * targets) + 2 * targets
 
 
 def resident(name):

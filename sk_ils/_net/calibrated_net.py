@@ -316,31 +316,36 @@ class CalibratedNet(CallbackSupportMixin, PredictingNet):
             state.best_epoch = getattr(self, "best_epoch_", None)  # unless there are more epochs
             self._forget_fit()
             check_monitors(self.callbacks_, has_hold_out=valid is not None)
-            y = self.classes_[samples.y_encoded.numpy()]
+            is_heard = self._has_hook("on_train_begin") or self._has_hook("on_train_end")
+            y = self.classes_[samples.y_encoded.numpy()] if is_heard else None
             train = self.place_samples(samples, "iterator_train", state)
             state.held_out = (
                 None if valid is None else self.place_samples(valid.samples, "iterator_valid", state)
             )
             if epochs is None:
                 held_out = None if valid is None else valid.samples
-                parts = seed, samples, held_out, state.device.type, self._online_teacher()
-                state.checkpoint = Checkpoint.of(self, *parts)
+                state.checkpoint = Checkpoint.of(
+                    self, seed, samples, held_out, state.device.type, self._online_teacher()
+                )
             state.may_rebuild = True
-            self.notify("on_train_begin", X=train.X, y=y)
+            X = train.X
+            self.notify("on_train_begin", X=X, y=y)
             state.may_rebuild = False
             self.adapt_module(samples)
             if valid is not None:
                 self.temperature_ = 1.0  # a callback may have loaded one, with the network
             self.fit_loop(train, state.held_out, epochs=epochs)
+            n_train = len(samples)
+            del samples, train  # the temperature needs memory, and the targets have done their work
             found = self.temperature_ = agreed(self, self._current_temperature())
             seconds = time.perf_counter() - start
-            self._report_fit(len(samples), valid, state.best_epoch, seconds)
-            self.notify("on_train_end", X=train.X, y=y)
+            self._report_fit(n_train, valid, state.best_epoch, seconds)
+            self.notify("on_train_end", X=X, y=y)
             if self._has_hook("on_train_end"):
                 if self.temperature_ == found:
                     # The hook may have gone back to other weights, without their temperature.
                     self.temperature_ = agreed(self, self._current_temperature())
-                self._report_fit(len(samples), valid, state.best_epoch, seconds)
+                self._report_fit(n_train, valid, state.best_epoch, seconds)
 
     def _report_fit(
         self, n_train: int, valid: Part | None, best_epoch: int | None, seconds: float | None

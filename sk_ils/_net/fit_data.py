@@ -13,7 +13,7 @@ from sk_ils._net.advice import advise
 from sk_ils._net.inputs import check_groups, is_dataset
 from sk_ils._net.split import hold_out, is_enough
 from sk_ils._sklearn_compat import safe_indexing
-from sk_ils.batches import SampleSet
+from sk_ils.batches import SampleSet, as_numbers_of_rows
 
 
 class InputSchema(NamedTuple):
@@ -42,7 +42,7 @@ class Part:
 
     samples: SampleSet
     source: Any
-    index: NDArray[np.int64]
+    index: NDArray[np.integer]
     groups: NDArray[Any] | None = None
 
     def __len__(self) -> int:
@@ -65,7 +65,7 @@ class Part:
         X = self.samples.X
         return X.numpy() if isinstance(X, Tensor) else X
 
-    def take(self, index: NDArray[np.int64]) -> "Part":
+    def take(self, index: NDArray[np.integer]) -> "Part":
         """Return the samples at some positions of this part."""
         groups = None if self.groups is None else self.groups[index]
         return Part(self.samples.take(index), self.source, self.index[index], groups)
@@ -190,22 +190,28 @@ def split_samples(
     FitData
     """
     groups = check_groups(groups, len(samples))
-    everything = Part(samples, X, np.arange(len(samples)), groups)
     train_index, valid = hold_out(
         train_split,
         dataset=X if is_dataset(X) else samples,
-        y=schema.classes[everything.y_encoded],
-        y_encoded=everything.y_encoded,
+        classes=schema.classes,
+        y_encoded=samples.y_encoded.numpy(),
         groups=groups,
-        weight=everything.sample_weight,
+        weight=None if samples.weight is None else samples.weight.numpy(),
         seed=seed,
     )
-    train = everything if len(train_index) == len(samples) else everything.take(train_index)
+
+    def part_of(index: NDArray[np.integer]) -> Part:
+        if len(index) == len(samples) and (index == np.arange(len(samples))).all():
+            return Part(samples, X, index, groups)
+        index = as_numbers_of_rows(index, len(samples))
+        return Part(samples.take(index), X, index, None if groups is None else groups[index])
+
+    train = part_of(train_index)
     _warn_of_untrained_classes(train, schema.classes)
     if valid is None:
         valid_part = None
     elif isinstance(valid, np.ndarray):
-        valid_part = everything.take(valid)
+        valid_part = part_of(valid)
     else:
         valid_part = _outside_part(valid, check_valid)
     return FitData(train, valid_part, schema, seed)
@@ -220,7 +226,7 @@ def _outside_part(dataset: Any, check_valid: Callable[[Any, Any], SampleSet]) ->
 
 
 def _warn_of_untrained_classes(train: Part, classes: NDArray[Any]) -> None:
-    absent = np.setdiff1d(np.arange(len(classes)), train.y_encoded)
+    absent = np.flatnonzero(np.bincount(train.y_encoded, minlength=len(classes)) == 0)
     if len(absent):
         advise(
             "untrained classes",

@@ -3,9 +3,9 @@
 import copy
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from numbers import Integral
 from typing import Any, Self
 
@@ -29,7 +29,7 @@ from sk_ils._net.training import DTYPES, check_finite, check_logits, check_rows
 from sk_ils._probabilities import as_numpy
 from sk_ils.batches import BatchLoader, DatasetLoader, SampleSet, Share, check_keeps_rows
 from sk_ils.modules import MLP
-from sk_ils.temperature import log_softmax, softmax
+from sk_ils.temperature._scaling import log_softmax_in_place, softmax_in_place
 
 # Samples of a table that are predicted together at least; see _infer_padded.
 _MIN_BLOCK = 32
@@ -172,7 +172,7 @@ class PredictingNet(StatefulNet):
             known["n_features_in"] = math.prod(shape) if module is MLP else shape[0]
             known["in_features"] = known["n_features_in"]
         try:
-            wanted = inspect.signature(module).parameters
+            wanted = _parameters_of(module)
         except ValueError as error:  # a built-in type, such as dict
             raise TypeError(f"module must be a torch Module, or what builds one; got {module!r}.") from error
         return {name: size for name, size in known.items() if name in wanted}
@@ -295,7 +295,7 @@ class PredictingNet(StatefulNet):
         As in skorch: what shall stay in evaluation mode overrides the module's ``train``.
         """
         for part in self._torch_parts().values():
-            part.train(training)
+            _put_into_mode(part, training)
 
     def _device(self) -> torch.device:
         """Return where the module is."""
@@ -405,21 +405,34 @@ class PredictingNet(StatefulNet):
 
     # --- prediction -------------------------------------------------------------------------------
 
-    def _logits(self, X: Any) -> NDArray[np.floating]:
-        """Return raw logits (n_samples, n_classes), in the module's float type."""
+    def _logits(self, X: Any, dtype: type | None = None) -> NDArray[np.floating]:
+        """Return raw logits (n_samples, n_classes) in an array of their own.
+
+        It is the only one of this size: batches are written into it. `dtype=None` is the module's
+        float type.
+        """
         samples = self.get_dataset(X)
-        with self.step_threads(len(samples), training=False):
+        n_rows, stop = len(samples), 0
+        logits: NDArray[np.floating] | None = None
+        with self.step_threads(n_rows, training=False):
             outputs = map(self._check_logits, self.forward_iter(samples, device=None))
-            parts = list(_in_main_memory(outputs))
-        if not parts:
+            for output in _in_main_memory(outputs):
+                batch = as_numpy(output)
+                if logits is None:
+                    logits = np.empty((n_rows, batch.shape[1]), dtype or batch.dtype)
+                start, stop = stop, stop + len(batch)
+                if stop <= n_rows:
+                    logits[start:stop] = batch
+        if logits is None:
             raise ValueError(_NO_ROWS)
-        logits: NDArray[np.floating] = as_numpy(torch.cat(parts))
-        check_finite(logits, self.get_dataset(X).X)
+        if stop != n_rows:
+            raise ValueError(f"forward_iter must give one row for each of {n_rows} samples; it gave {stop}.")
+        check_finite(logits, samples.X)
         return logits
 
-    def _checked_logits(self, X: Any) -> NDArray[np.floating]:
+    def _checked_logits(self, X: Any, dtype: type | None = None) -> NDArray[np.floating]:
         self._check_can_predict()
-        return self._logits(self.get_dataset(self._check_inputs(X, reset=False)))
+        return self._logits(self.get_dataset(self._check_inputs(X, reset=False)), dtype)
 
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
         r"""Return calibrated class probabilities.
@@ -438,7 +451,7 @@ class PredictingNet(StatefulNet):
         ndarray of shape (n_samples, n_classes)
             Float64, columns in the order of `classes_`; rows sum to 1.
         """
-        return softmax(self._checked_logits(X), self.temperature_)
+        return softmax_in_place(self._checked_logits(X, np.float64), self.temperature_)
 
     def to_torch(self) -> nn.Module:
         """Return a torch module that gives the probabilities: network, temperature and softmax.
@@ -489,7 +502,7 @@ class PredictingNet(StatefulNet):
         ndarray of shape (n_samples, n_classes)
             Float64, in nats, at most 0; columns in the order of `classes_`.
         """
-        return log_softmax(self._checked_logits(X), self.temperature_)
+        return log_softmax_in_place(self._checked_logits(X, np.float64), self.temperature_)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return log-probabilities in nats, or log-odds of the second class if there are two.
@@ -507,10 +520,10 @@ class PredictingNet(StatefulNet):
         ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
             Float64, columns in the order of `classes_`.
         """
-        logits = self._checked_logits(X)
+        logits = self._checked_logits(X, np.float64)
         if logits.shape[1] == 2:
-            return (logits[:, 1].astype(np.float64) - logits[:, 0]) / self.temperature_
-        return log_softmax(logits, self.temperature_)
+            return (logits[:, 1] - logits[:, 0]) / self.temperature_
+        return log_softmax_in_place(logits, self.temperature_)
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy, the share of samples whose most probable class is the true one.
@@ -552,6 +565,29 @@ class PredictingNet(StatefulNet):
         winners = self._checked_logits(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[winners]
         return labels
+
+
+def _parameters_of(module: Any) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of what builds a module; a class's signature is read once."""
+    return _parameters_of_class(module) if isinstance(module, type) else inspect.signature(module).parameters
+
+
+@lru_cache
+def _parameters_of_class(kind: type) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(kind).parameters
+
+
+def _put_into_mode(module: nn.Module, training: bool) -> None:
+    """Do what ``module.train(training)`` does, without the checks of setting an attribute."""
+    kind, own = type(module), vars(module)
+    is_plain = kind.train is nn.Module.train and kind.__setattr__ is nn.Module.__setattr__
+    if not is_plain or "train" in own or "training" not in own:
+        module.train(training)
+        return
+    own["training"] = training
+    for child in module._modules.values():
+        if child is not None:
+            _put_into_mode(child, training)
 
 
 def _as_tensors(x: Any, device: torch.device) -> Any:

@@ -9,6 +9,7 @@ from numbers import Integral, Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
@@ -50,6 +51,26 @@ _INTERNAL = {
 }
 _HIDDEN = {name for name in dir(NeuralNetClassifier) if not name.startswith("_")} - _FROM_SKORCH
 _HIDDEN |= {*_FIXED, *_INTERNAL}
+
+
+class BatchMean(PassthroughScoring):
+    """skorch's mean of what batches recorded, which looks at each record once."""
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Record the mean of an epoch, weighted by samples, if a batch has the value."""
+        size = "train_batch_size" if self.on_train else "valid_batch_size"
+        batches = net.history[-1]["batches"]
+        pairs = [(row[self.name], row[size]) for row in batches if self.name in row and size in row]
+        if not pairs:
+            return
+        values, sizes = np.array(pairs).T
+        mean = np.multiply(values, sizes).sum() / sizes.sum()
+        is_best = self._is_best_score(mean)
+        if is_best:
+            self.best_score_ = mean
+        net.history.record(self.name, mean)
+        if is_best is not None:
+            net.history.record(f"{self.name}_best", bool(is_best))
 
 
 class SklearnNet(NeuralNetClassifier):
@@ -331,11 +352,11 @@ class SklearnNet(NeuralNetClassifier):
     def _default_callbacks(self) -> list[tuple[str, Any]]:
         return [
             ("epoch_timer", EpochTimer()),
-            ("train_loss", PassthroughScoring(name="train_loss", on_train=True)),
-            ("valid_loss", PassthroughScoring(name="valid_loss")),
+            ("train_loss", BatchMean(name="train_loss", on_train=True)),
+            ("valid_loss", BatchMean(name="valid_loss")),
             # The stock one predicts with the net itself; ours reads what run_single_epoch has
             # counted.
-            ("valid_acc", PassthroughScoring(name="valid_acc", lower_is_better=False)),
+            ("valid_acc", BatchMean(name="valid_acc", lower_is_better=False)),
             ("print_log", QuietPrintLog()),
         ]
 

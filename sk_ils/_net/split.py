@@ -49,7 +49,9 @@ def stratified_split(y_encoded: NDArray[np.int64], fraction: float, seed: int) -
     take[room[: max(missing, 0)]] += 1
     shuffled = [rng.permutation(np.flatnonzero(y_encoded == code)) for code in range(len(counts))]
     valid = np.concatenate([rows[:size] for rows, size in zip(shuffled, take, strict=True)])
-    return Split(np.setdiff1d(np.arange(len(y_encoded)), valid), np.sort(valid))
+    is_train = np.ones(len(y_encoded), dtype=bool)
+    is_train[valid] = False
+    return Split(np.flatnonzero(is_train), np.flatnonzero(~is_train))
 
 
 def grouped_split(y_encoded: NDArray[np.int64], groups: NDArray[Any], fraction: float, seed: int) -> Split:
@@ -149,7 +151,7 @@ def hold_out(
     train_split: float | Callable[..., Any] | None,
     *,
     dataset: Dataset[Any],
-    y: NDArray[Any],
+    classes: NDArray[Any],
     y_encoded: NDArray[np.int64],
     groups: NDArray[Any] | None,
     weight: NDArray[np.floating] | None,
@@ -163,8 +165,10 @@ def hold_out(
         See :class:`sk_ils.TeacherClassifier`.
     dataset : Dataset
         What a callable splits.
-    y, y_encoded : ndarray of shape (n_samples,)
-        Labels and their class indices.
+    classes : ndarray of shape (n_classes,)
+        Sorted labels.
+    y_encoded : ndarray of shape (n_samples,)
+        Class indices.
     groups, weight : ndarray of shape (n_samples,) or None
     seed : int
 
@@ -174,11 +178,10 @@ def hold_out(
         Without hold-out, with a warning, if fewer than 10 rows with a positive weight were held
         out.
     """
-    everything = np.arange(len(y_encoded))
     if train_split is None:
-        return Split(everything, None)
+        return Split(np.arange(len(y_encoded)), None)
     if callable(train_split):
-        split = called_split(train_split, dataset, y, groups)
+        split = called_split(train_split, dataset, classes[y_encoded], groups)
     elif groups is not None:
         split = grouped_split(y_encoded, groups, train_split, seed)
     else:
@@ -188,7 +191,7 @@ def hold_out(
     cure = "a larger train_split, or train_split=None to say that this is meant"
     if is_enough(_n_weighted(split.valid, weight), len(y_encoded), cure):
         return split
-    return Split(everything, None)
+    return Split(np.arange(len(y_encoded)), None)
 
 
 def is_enough(n_valid: int, n_rows: int, cure: str) -> bool:

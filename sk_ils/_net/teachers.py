@@ -382,17 +382,21 @@ def _fit_and_ask(teacher: Teacher, data: FitData, cv: int | None, task: FitTask)
     """Fit a teacher, find its temperature T_cal, and ask it about every training sample."""
     out_of_fold = None if cv is None else _out_of_fold_logits(teacher, data, cv, task)
     _fit_as_task(teacher, data, task, "fit-teacher")
-    logits = teacher.logits(data.train, data.classes) if out_of_fold is None else out_of_fold
     if out_of_fold is not None:
         # Each sample's logits come from a teacher that was not trained on it, so they can tell
         # T_cal.
-        temperature = held_out_temperature(logits, data.train.y_encoded, data.train.sample_weight)
+        temperature = _temperature(out_of_fold, data.train)
     elif data.valid is not None:
-        held_out = teacher.logits(data.valid, data.classes)
-        temperature = held_out_temperature(held_out, data.valid.y_encoded, data.valid.sample_weight)
+        temperature = _temperature(teacher.logits(data.valid, data.classes), data.valid)
     else:
         temperature = 1.0
-    return TeacherOutput(teacher.estimator, logits / np.asarray(temperature, dtype=logits.dtype), temperature)
+    logits = teacher.logits(data.train, data.classes) if out_of_fold is None else out_of_fold
+    logits /= np.asarray(temperature, dtype=logits.dtype)
+    return TeacherOutput(teacher.estimator, logits, temperature)
+
+
+def _temperature(logits: NDArray[np.floating], part: Part) -> float:
+    return held_out_temperature(logits, part.y_encoded, part.sample_weight)
 
 
 def _fit_as_task(teacher: Teacher, data: FitData, task: FitTask, name: str) -> None:

@@ -118,7 +118,13 @@ class LabelledSamples(SampleSet, SkorchDataset):
 
     def __init__(self, samples: SampleSet, classes: NDArray[Any]) -> None:
         SampleSet.__init__(self, samples.X, samples.y_encoded, samples.soft, samples.weight)
-        self.y = classes[samples.y_encoded.cpu().numpy()]
+        self._classes = classes
+
+    @property
+    def y(self) -> NDArray[Any]:
+        """Labels, made when someone asks: of many rows they take memory."""
+        labels: NDArray[Any] = self._classes[self.y_encoded.cpu().numpy()]
+        return labels
 
 
 def check_monitors(callbacks: list[tuple[str, Any]], *, has_hold_out: bool) -> None:
@@ -211,6 +217,8 @@ def check_finite(logits: NDArray[np.floating], X: Any = None) -> None:
     X : Dataset or Tensor, default=None
         What they were computed from, to name a bad item.
     """
+    if np.isfinite(logits.min()) and np.isfinite(logits.max()):
+        return
     bad = np.flatnonzero(~np.isfinite(logits.max(axis=1)))
     if len(bad):
         cure = (
@@ -240,7 +248,9 @@ def held_out_temperature(
     float
         See :func:`sk_ils.temperature.fit_temperature`, which takes finite logits only.
     """
-    return fit_temperature(np.maximum(logits.astype(np.float64), _IMPOSSIBLE), y_encoded, weight)
+    if not (logits > _IMPOSSIBLE).all():
+        logits = np.maximum(logits.astype(np.float64), _IMPOSSIBLE)
+    return fit_temperature(logits, y_encoded, weight)
 
 
 def check_logits(output: Any, n_classes: int, n_rows: int | None = None) -> Tensor:
@@ -330,7 +340,8 @@ class Meter:
             total = weight.sum() if whole is None else whole.weight.to(hits.device)
             tiny = torch.finfo(weight.dtype).tiny  # a batch of weight 0 counts nothing, but must not give NaN
             values = (*values, (hits * weight).sum() / total.clamp_min(tiny))
-        self.values.append(values)
+        # Of a share of a batch the processes' mean is still to be taken.
+        self.values.append(values if whole is not None else tuple(map(_number_if_at_hand, values)))
 
     def _record(self, values: tuple[float, ...]) -> dict[str, float]:
         names = (f"{self.prefix}_loss", f"{self.prefix}_batch_size", f"{self.prefix}_acc")
@@ -357,6 +368,11 @@ class Meter:
             tensors = isinstance(column[0], Tensor)
             columns.append(mean(torch.stack(column)).tolist() if tensors else list(column))
         return [self._record(values) for values in zip(*columns, strict=True)]
+
+
+def _number_if_at_hand(value: Any) -> Any:
+    """Return a number as Python's, unless that would mean waiting for a device."""
+    return value.item() if isinstance(value, Tensor) and value.device.type == "cpu" else value
 
 
 def weighted_mean(records: list[dict[str, float]], prefix: str) -> float:

@@ -7,11 +7,11 @@ from typing import Any
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object, process_routing
-from torch.utils.data import Subset
 
 from sk_ils._net.fit_data import HeldOut
 from sk_ils._net.inputs import is_dataset
 from sk_ils._sklearn_compat import has_callbacks, routing_enabled, safe_indexing
+from sk_ils.batches import subset
 from sk_ils.classifiers import InstanceSmoothedClassifier
 
 Parameters = dict[str, Any]
@@ -78,7 +78,7 @@ def check_holds_out(estimator: Any) -> None:
 
 def samples_of(X: Any, index: NDArray[Any]) -> Any:
     """Return some samples of X, also of a torch Dataset."""
-    return Subset(X, index.tolist()) if is_dataset(X) else safe_indexing(X, index)
+    return subset(X, index) if is_dataset(X) else safe_indexing(X, index)
 
 
 def parameters_key(params: Parameters) -> Any:

@@ -51,7 +51,7 @@ _COPIES_OF_OUTPUTS = 3
 # The stack's, and those that are gathered for the next batches or for the candidates that go on.
 _COPIES_OF_TARGETS = 2
 # In units of one candidate's targets: the teacher's logits, and what a rule makes of them.
-_TARGETS_ONCE = 6
+_TARGETS_ONCE = 2
 
 
 def why_not_stackable(net: InstanceSmoothedClassifier, data: FitData) -> str | None:

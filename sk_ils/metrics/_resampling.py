@@ -22,8 +22,11 @@ from sk_ils.metrics._scores import row_scores
 
 __all__ = ["BinnedModel", "ErrorDraws", "ScoreDraws", "bin_model", "bootstrap", "calibrated_draws"]
 
-# Elements (rows times resamples) that are in memory at a time: 8 MB of float64.
+# Elements (rows times resamples) whose draws belong together: other numbers here, other draws.
 _BATCH_SIZE = 2**20
+# Elements that are in memory at a time: half a megabyte of float64, which stays in the second-level
+# cache from step to step.
+_BLOCK_SIZE = 2**16
 # Up to this many classes, comparing u with all of a row's cumulated probabilities beats searching.
 _FEW_CLASSES = 32
 
@@ -91,27 +94,56 @@ def bootstrap(model: BinnedModel, n_resamples: int, seed: int) -> ScoreDraws:
     rng = np.random.default_rng(seed)
     n_samples, n_bins = len(model.weight), len(model.confidence_sums.weight)
     n_classes = len(model.predictions.labels)
-    weight = np.zeros(n_resamples)
-    scores = np.zeros((3, n_resamples))
-    gaps = np.zeros((n_bins, n_resamples))
-    class_gaps = np.zeros((n_classes, n_bins, n_resamples))
+    sums = np.zeros((4 + n_bins * (1 + n_classes), n_resamples))
     left = np.full(n_resamples, n_samples)  # draws that are left for later rows
-    for rows, proba in _batches(model.predictions, n_resamples):
+    for rows, proba in _batches(model.predictions, n_resamples, _BATCH_SIZE):
         n_rows = rows.stop - rows.start
         hits = rng.binomial(left, n_rows / (n_samples - rows.start))
         left -= hits
-        counts = _draw_counts(rng, n_rows, hits)  # (row, resample)
-        w = model.weight[rows]
-        weight += w @ counts
-        scores += (model.scores[:, rows] * w) @ counts
-        gap = w * (model.confidence[rows] - model.correct[rows])
-        gaps += _one_hot(model.confidence_index[rows], gap, n_bins) @ counts
-        class_gap = proba.astype(np.float64)
-        class_gap[np.arange(n_rows), model.predictions.codes[rows]] -= 1
-        class_gap *= w[:, None]
-        _add_class_gaps(class_gaps, class_gap, model.class_index[rows], counts)
+        parts = _summands(model, rows, proba)
+        for some, counts in _draw_counts(rng, n_rows, hits):
+            for line, summand in parts:
+                sums[line, some] += summand @ counts
+    weight, scores, gaps = sums[0], sums[1:4], sums[4 : 4 + n_bins]
+    class_gaps = sums[4 + n_bins :].reshape(n_classes, n_bins, n_resamples)
     errors = np.abs(gaps).sum(axis=0), np.abs(class_gaps).sum(axis=1).mean(axis=0)
     return ScoreDraws._make([*scores / weight, *np.divide(errors, weight)])
+
+
+def _summands(model: BinnedModel, rows: slice, proba: NDArray[Any]) -> list[tuple[NDArray[np.intp], Any]]:
+    """Return what each row adds to the sums of a resample each time that it is drawn.
+
+    The sums are the weight, the scores, the gap of each bin, and that of each bin of each class.
+
+    Returns
+    -------
+    list of (lines, matrix of shape (n_lines, n_rows))
+        Sparse, but for what nearly all rows add to: of many classes, that is the first bins.
+    """
+    n_rows, n_classes = proba.shape
+    n_bins = len(model.confidence_sums.weight)
+    w = model.weight[rows]
+    gap = w * (model.confidence[rows] - model.correct[rows])
+    class_gap = proba.astype(np.float64)
+    class_gap[np.arange(n_rows), model.predictions.codes[rows]] -= 1
+    class_gap *= w[:, None]
+    index = model.class_index[rows]
+    dense = np.vstack((w, model.scores[:, rows] * w, np.where(index == 0, class_gap, 0).T))
+    of_first_bins = 4 + n_bins * np.arange(1, n_classes + 1)
+
+    above = np.flatnonzero(index)
+    row, column = np.divmod(above, n_classes)
+    line = np.concatenate((4 + model.confidence_index[rows], of_first_bins[column] + index.ravel()[above]))
+    row = np.concatenate((np.arange(n_rows), row))
+    value = np.concatenate((gap, class_gap.ravel()[above]))
+    distinct, line = np.unique(line, return_inverse=True)
+    sparse = csr_array((value, (line, row)), shape=(len(distinct), n_rows))
+    step = max(1, _BATCH_SIZE // n_rows)
+    some_lines = [slice(start, start + step) for start in range(0, len(distinct), step)]
+    return [
+        (np.concatenate((np.arange(4), of_first_bins)), dense),
+        *((distinct[lines], sparse[lines]) for lines in some_lines),
+    ]
 
 
 @_quiet_blas
@@ -121,36 +153,43 @@ def calibrated_draws(model: BinnedModel, n_resamples: int, seed: int) -> ErrorDr
     n_classes, n_bins = model.class_sums.weight.shape
     hits = np.zeros((n_bins, n_resamples))
     class_hits = np.zeros((n_classes * n_bins, n_resamples))
-    for rows, proba in _batches(model.predictions, n_resamples):
+    resample = np.arange(n_resamples)
+    for rows, proba in _batches(model.predictions, n_resamples, _BLOCK_SIZE):
         w = model.weight[rows]
         drawn = _draw_classes(rng, proba, n_resamples)  # (row, resample)
         right = (drawn == proba.argmax(axis=1)[:, None]).astype(np.float64)
         hits += _one_hot(model.confidence_index[rows], w, n_bins) @ right
-        cell = np.take_along_axis(model.class_index[rows], drawn, axis=1) + drawn * n_bins
-        cell *= n_resamples
-        cell += np.arange(n_resamples)
-        np.add.at(class_hits.ravel(), cell.ravel(), np.repeat(w, n_resamples))
+        cells = (model.class_index[rows] + np.arange(n_classes) * n_bins) * n_resamples
+        drawn += np.arange(0, cells.size, n_classes)[:, None]
+        cell = cells.take(drawn) + resample
+        np.add.at(class_hits.ravel(), cell.ravel(), np.broadcast_to(w[:, None], cell.shape).ravel())
     total = model.weight.sum()
     gaps = model.confidence_sums.proba[:, None] - hits
     class_gaps = model.class_sums.proba.reshape(-1, 1) - class_hits
     return ErrorDraws(np.abs(gaps).sum(axis=0) / total, np.abs(class_gaps).sum(axis=0) / n_classes / total)
 
 
-def _batches(predictions: Predictions, n_resamples: int) -> Iterator[tuple[slice, NDArray[Any]]]:
+def _batches(predictions: Predictions, n_resamples: int, size: int) -> Iterator[tuple[slice, NDArray[Any]]]:
     start = 0
-    for chunk in predictions.chunks(max_rows=max(1, _BATCH_SIZE // n_resamples)):
+    for chunk in predictions.chunks(max_rows=max(1, size // n_resamples)):
         rows = slice(start, start + len(chunk.codes))
         yield rows, chunk.proba
         start = rows.stop
 
 
-def _draw_counts(rng: np.random.Generator, n_rows: int, n_draws: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return how often each row is drawn, shape (n_rows, len(n_draws))."""
-    n_resamples = len(n_draws)
-    resample = np.repeat(np.arange(n_resamples), n_draws)
-    cell = rng.integers(n_rows, size=len(resample)) * n_resamples + resample
-    counts = np.bincount(cell, minlength=n_rows * n_resamples)
-    return counts.reshape(n_rows, n_resamples).astype(np.float64)
+def _draw_counts(
+    rng: np.random.Generator, n_rows: int, n_draws: NDArray[np.intp]
+) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Yield some resamples at a time, and how often each row is drawn in them, (n_rows, some)."""
+    step = max(1, _BLOCK_SIZE // n_rows)
+    for start in range(0, len(n_draws), step):
+        n_drawn = n_draws[start : start + step]
+        n_some = len(n_drawn)
+        cell = rng.integers(n_rows, size=n_drawn.sum())
+        cell *= n_some
+        cell += np.repeat(np.arange(n_some), n_drawn)
+        counts = np.bincount(cell, minlength=n_rows * n_some).astype(np.float64)
+        yield slice(start, start + n_some), counts.reshape(n_rows, n_some)
 
 
 def _draw_classes(rng: np.random.Generator, proba: NDArray[Any], n_resamples: int) -> NDArray[np.intp]:
@@ -160,10 +199,12 @@ def _draw_classes(rng: np.random.Generator, proba: NDArray[Any], n_resamples: in
     cumulated /= cumulated[:, -1:]
     u = rng.random((n_rows, n_resamples))
     if n_classes <= _FEW_CLASSES:
-        few = np.zeros(u.shape, dtype=np.uint8)
+        few, is_above = np.zeros((2, *u.shape), dtype=np.uint8)
         for threshold in cumulated.T[:-1]:
-            few += u >= threshold[:, None]
-        return few.astype(np.intp)
+            np.greater_equal(u, threshold[:, None], out=is_above.view(bool))
+            few += is_above
+        below: NDArray[np.intp] = few.astype(np.intp)
+        return below
     # Row i's thresholds lie between i and i + 1, so that one sorted array holds them all.
     row = np.arange(n_rows)[:, None]
     found = np.searchsorted((cumulated + row).ravel(), (u + row).ravel(), side="right")
@@ -175,27 +216,3 @@ def _one_hot(index: NDArray[np.intp], value: NDArray[np.float64], n_bins: int) -
     matrix = np.zeros((n_bins, len(index)))
     matrix[index, np.arange(len(index))] = value
     return matrix
-
-
-def _add_class_gaps(
-    total: NDArray[np.float64],
-    gap: NDArray[np.float64],
-    index: NDArray[Any],
-    counts: NDArray[np.float64],
-) -> None:
-    """Add ``sum_i counts[i, r] * gap[i, k]`` to ``total[k, index[i, k], r]``.
-
-    The first bin, where nearly all probabilities are if classes are many, is a matrix product.
-    """
-    n_classes, n_bins, n_resamples = total.shape
-    total[:, 0] += np.where(index == 0, gap, 0).T @ counts
-    above = np.flatnonzero(index)
-    row, column = np.divmod(above, n_classes)
-    cell = column * n_bins + index.ravel()[above]
-    distinct, line = np.unique(cell, return_inverse=True)
-    matrix = csr_array((gap.ravel()[above], (line, row)), shape=(len(distinct), len(counts)))
-    cells = total.reshape(-1, n_resamples)
-    step = max(1, _BATCH_SIZE // n_resamples)
-    for start in range(0, len(distinct), step):
-        part = slice(start, start + step)
-        cells[distinct[part]] += matrix[part] @ counts

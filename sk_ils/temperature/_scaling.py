@@ -7,6 +7,7 @@ References
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,12 @@ _PRIOR_WEIGHT = 2.0
 _TOLERANCE = 1e-5
 # Of a logit below the highest of its row: divided by any T and summed over any rows it is finite.
 _LOWEST = -1e290
+# Elements of a chunk: 2 MB of float64.
+_CHUNK_SIZE = 2**18
+# Elements that are kept in float64: 32 MB.
+_KEPT_SIZE = 2**22
+# From so many values on NumPy adds them up in several sums at once.
+_UNROLLED = 8
 
 
 def log_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
@@ -54,9 +61,7 @@ def log_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float
     >>> log_softmax([[0.0, 0.0]]).round(4)
     array([[-0.6931, -0.6931]])
     """
-    scaled = _scaled(logits, temperature)
-    scaled -= np.log(np.exp(scaled).sum(axis=1, keepdims=True))
-    return scaled
+    return log_softmax_in_place(_own(logits), temperature)
 
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
@@ -84,33 +89,69 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
     >>> softmax([[0.0, np.log(3)]], temperature=1.0).round(4)
     array([[0.25, 0.75]])
     """
-    proba = _scaled(logits, temperature)
-    np.exp(proba, out=proba)
-    proba /= proba.sum(axis=1, keepdims=True)
-    return proba
+    return softmax_in_place(_own(logits), temperature)
 
 
-def _scaled(logits: ArrayLike, temperature: Any) -> NDArray[np.float64]:
-    """Return logits / temperature as a float64 copy, finite if the logits are."""
+def log_softmax_in_place(logits: NDArray[Any], temperature: Any) -> NDArray[np.float64]:
+    """Turn an array of one's own into what `log_softmax` returns."""
+    for scaled in _scaled_chunks(logits, temperature):
+        scaled -= np.log(_over_classes(np.add, np.exp(scaled)))[:, None]
+    return logits
+
+
+def softmax_in_place(logits: NDArray[Any], temperature: Any) -> NDArray[np.float64]:
+    """Turn an array of one's own into what `softmax` returns."""
+    for proba in _scaled_chunks(logits, temperature):
+        np.exp(proba, out=proba)
+        proba /= _over_classes(np.add, proba)[:, None]
+    return logits
+
+
+def _over_classes(function: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
+    """Return a ufunc's reduction of each row; of few classes a column at a time.
+
+    NumPy begins anew in each row, which takes ten times as long. Below eight values its order of
+    summation is the same.
+    """
+    n_classes = values.shape[1]
+    if n_classes >= _UNROLLED:
+        reduced: NDArray[Any] = function.reduce(values, axis=1)
+        return reduced
+    reduced = values[:, 0].copy()
+    for k in range(1, n_classes):
+        function(reduced, values[:, k], out=reduced)
+    return reduced
+
+
+def _own(logits: ArrayLike) -> NDArray[np.float64]:
+    """Return a float64 copy."""
+    return as_numbers(logits, "The logits", np.float64)
+
+
+def _scaled_chunks(logits: NDArray[np.float64], temperature: Any) -> Iterator[NDArray[np.float64]]:
+    """Divide by the temperature, each row shifted to a maximum of 0; yield some rows at a time.
+
+    All become finite. Chunks stay in the cache from step to step.
+    """
     if not isinstance(temperature, (int, float, np.integer, np.floating)) or not 0 < temperature < math.inf:
         raise ValueError(f"temperature must be in (0, inf), got {temperature!r}.")
-    scaled = _below_zero(logits)
-    with np.errstate(over="ignore"):
-        scaled /= temperature
-    return np.maximum(scaled, np.finfo(np.float64).min, out=scaled)
+    if logits.ndim != 2 or logits.shape[1] == 0:
+        raise ValueError(f"Expected logits of shape (n_samples, n_classes), got {logits.shape}.")
+    for rows in _slices(logits.shape):
+        part = logits[rows]
+        highest = _over_classes(np.maximum, part)[:, None]
+        if not np.isfinite(highest).all():  # a class that cannot be, -inf, is no fault
+            raise ValueError("The logits hold NaN or infinity; floor probabilities before taking the log.")
+        with np.errstate(over="ignore"):
+            part -= highest  # so that exp cannot overflow
+            part /= temperature
+        yield np.maximum(part, np.finfo(np.float64).min, out=part)
 
 
-def _below_zero(logits: ArrayLike) -> NDArray[np.float64]:
-    """Return a float64 copy, each row shifted to a maximum of 0 so that exp cannot overflow."""
-    shifted = as_numbers(logits, "The logits", np.float64)
-    if shifted.ndim != 2 or shifted.shape[1] == 0:
-        raise ValueError(f"Expected logits of shape (n_samples, n_classes), got {shifted.shape}.")
-    highest = shifted.max(axis=1, keepdims=True)
-    if not np.isfinite(highest).all():  # a class that cannot be, -inf, is no fault
-        raise ValueError("The logits hold NaN or infinity; floor probabilities before taking the log.")
-    with np.errstate(over="ignore"):
-        shifted -= highest
-    return shifted
+def _slices(shape: tuple[int, ...]) -> list[slice]:
+    """Return the rows of each chunk of an array."""
+    step = max(1, _CHUNK_SIZE // max(shape[1], 1))
+    return [slice(start, start + step) for start in range(0, shape[0], step)]
 
 
 def fit_temperature(logits: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -167,12 +208,12 @@ def fit_temperature(logits: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | 
     if sample_weight is not None:
         weights = check_sample_weight(as_numpy(sample_weight), len(labels))
         weights *= weights.sum() / (weights @ weights)  # their sum is now Kish's number
-    shifted = np.maximum(_below_zero(scores), _LOWEST)
-    true = shifted[np.arange(len(labels)), labels]
+    shifted = _BelowZero(scores)
+    true = shifted.at(labels)
 
     def cost(log_temperature: float) -> float:
         inverse = math.exp(-log_temperature)
-        nll = np.log(np.exp(shifted * inverse).sum(axis=1)) - true * inverse
+        nll = shifted.log_sum_exp(inverse) - true * inverse
         return float(weights @ nll) + _PRIOR_WEIGHT * log_temperature**2
 
     # The negative log-likelihood is convex in 1 / T, but together with the prior the cost may have
@@ -185,9 +226,48 @@ def fit_temperature(logits: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | 
     return math.exp(found.x)
 
 
-def _checked(logits: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return logits as float64 and labels as int64; raise ValueError if unfit."""
-    scores = as_numbers(logits, "The logits", np.float64)
+class _BelowZero:
+    """Logits in float64, each row shifted to a maximum of 0, made a chunk at a time.
+
+    They are kept unless they are many: the minimiser asks for them some forty times.
+    """
+
+    def __init__(self, logits: NDArray[Any]) -> None:
+        self.logits = logits
+        self.slices = _slices(logits.shape)
+        self.highest = np.concatenate([_over_classes(np.maximum, logits[rows]) for rows in self.slices])
+        is_small = logits.size <= _KEPT_SIZE
+        self.kept = [self._make(rows) for rows in self.slices] if is_small else None
+
+    def _make(self, rows: slice) -> NDArray[np.float64]:
+        part = self.logits[rows].astype(np.float64)
+        with np.errstate(over="ignore"):
+            part -= self.highest[rows, None]
+        return np.maximum(part, _LOWEST, out=part)
+
+    def _parts(self) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+        parts = map(self._make, self.slices) if self.kept is None else self.kept
+        yield from zip(self.slices, parts, strict=True)
+
+    def at(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return each row's value in one column."""
+        values = np.empty(len(labels))
+        for rows, part in self._parts():
+            values[rows] = part[np.arange(len(part)), labels[rows]]
+        return values
+
+    def log_sum_exp(self, factor: float) -> NDArray[np.float64]:
+        """Return the logarithm of each row's sum of exponentials of the values times a factor."""
+        sums = np.empty(len(self.logits))
+        for rows, part in self._parts():
+            scaled = part * factor
+            sums[rows] = _over_classes(np.add, np.exp(scaled, out=scaled))
+        return np.log(sums, out=sums)
+
+
+def _checked(logits: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return logits in their own type and labels as int64; raise ValueError if unfit."""
+    scores = as_numbers(logits, "The logits", copy=False)
     labels = np.asarray(as_numpy(y))
     if scores.ndim != 2 or labels.shape != scores.shape[:1]:
         raise ValueError(
