@@ -7,11 +7,16 @@ the grid is the ensemble's default, 12 candidates in four folds.
 """
 
 import argparse
+import os
+import platform
 import time
 import warnings
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from statistics import median
 
+import distributed
+import joblib
 import torch
 from distributed import Client, LocalCluster
 from joblib import parallel_config
@@ -43,9 +48,15 @@ def main():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--rows", type=int, default=5000)
+    parser.add_argument("--rows", type=int, default=1500)
     parser.add_argument("--repetitions", type=int, default=3)
     options = parser.parse_args()
+    print(f"# python -m benchmarks.speed.cluster --rows {options.rows} --repetitions {options.repetitions}")
+    print(
+        f"# {datetime.now(tz=UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"torch {torch.__version__}, joblib {joblib.__version__}, distributed {distributed.__version__}",
+        flush=True,
+    )
     torch.set_num_threads(1)
     X, y = make_data(options.rows, 64)
     with (

@@ -20,15 +20,7 @@ from skorch.hf import AccelerateMixin
 from torch import Tensor, nn
 
 from sk_ils._net.advice import advise_on_probabilities, each_once
-from sk_ils._net.checkpoint import (
-    Checkpoint,
-    best_scores,
-    check_checkpoint,
-    plain,
-    random_states,
-    set_best_scores,
-    set_random_states,
-)
+from sk_ils._net.checkpoint import Checkpoint, KeptTraining, check_checkpoint
 from sk_ils._net.distributed import (
     agreed,
     any_process,
@@ -446,7 +438,7 @@ class CalibratedNet(CallbackSupportMixin, PredictingNet):
         valid_batches = None if y is None else self._shared_out(y)
         best = BestEpoch(self._torch_parts(), enabled=y is not None)
         n_before, n_epochs = len(self.history), self.max_epochs if epochs is None else epochs
-        kept = _KeptTraining(self, best)
+        kept = KeptTraining(self, best, state)
         kept.resume()
         with EpochBar(self.network_name, n_epochs, self.verbose if is_first(self) else 0) as bar:
             for _ in range(kept.n_done, n_epochs):
@@ -611,67 +603,6 @@ class CalibratedNet(CallbackSupportMixin, PredictingNet):
     def _loss_target(self, targets: Targets, logits: Tensor, X: Any) -> Tensor:
         """Return what training compares the logits with: class indices or soft targets."""
         return targets.y_encoded if targets.soft is None else targets.soft
-
-
-class _KeptTraining:
-    """How far a training has got, kept in its checkpoint if it has one."""
-
-    def __init__(self, net: CalibratedNet, best: BestEpoch) -> None:
-        assert net._training_state is not None
-        self.net = net
-        self.best = best
-        self.state = net._training_state
-        self.n_done = 0
-        self.is_over = False
-
-    def resume(self) -> None:
-        """Go to where an earlier process was."""
-        kept = None if self.state.checkpoint is None else self.state.checkpoint.load()
-        if kept is None:
-            return
-        net, best = self.net, self.best
-        for name, part in best.parts.items():
-            part.load_state_dict(kept["parts"][name])
-        net.history.extend(kept["history"])
-        self.n_done, self.is_over = kept["n_done"], kept["is_over"]
-        self.state.best_epoch = kept["best_epoch"]
-        if self.is_over:
-            return
-        net.optimizer_.load_state_dict(kept["optimizer"])
-        best.loss, best.age, best.state = kept["best"]
-        best.n_epochs = self.n_done
-        set_best_scores(net.callbacks_, kept["best_scores"])
-        set_random_states(kept["random_states"], self.state.device, self.state.order)
-
-    def end_epoch(self) -> None:
-        """Keep where the training is, if it is time."""
-        self.n_done += 1
-        if self.state.checkpoint is not None:
-            self.state.checkpoint.save_if_due(self._now)
-
-    def finish(self) -> None:
-        """Keep what the training came to."""
-        if self.state.checkpoint is not None:
-            self.state.checkpoint.save({**self._result(), "is_over": True})
-
-    def _result(self) -> dict[str, Any]:
-        return {
-            "parts": {name: part.state_dict() for name, part in self.best.parts.items()},
-            "history": plain(list(self.net.history)),
-            "n_done": self.n_done,
-            "best_epoch": self.state.best_epoch,
-        }
-
-    def _now(self) -> dict[str, Any]:
-        best = self.best
-        return {
-            **self._result(),
-            "is_over": False,
-            "optimizer": self.net.optimizer_.state_dict(),
-            "best": (best.loss, best.age, best.state),
-            "best_scores": best_scores(self.net.callbacks_),
-            "random_states": random_states(self.state.device, self.state.order),
-        }
 
 
 def _function(owner: Any, method_name: str) -> Any:

@@ -13,6 +13,7 @@ import torch
 from sk_ils._files import write_atomically
 from sk_ils._net.distributed import share_of
 from sk_ils._net.teacher_cache import content
+from sk_ils._net.training import BestEpoch, TrainingState
 from sk_ils._sklearn_compat import InvalidParameterError
 
 State = dict[str, Any]
@@ -159,22 +160,91 @@ def set_random_states(states: State, device: torch.device, order: torch.Generato
         torch.cuda.set_rng_state(states["cuda"], device)
 
 
-def plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """Return records of a history with numbers of NumPy's as Python's, which a file can hold."""
     if isinstance(value, dict):
-        return {name: plain(part) for name, part in value.items()}
+        return {name: _plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
+        return [_plain(part) for part in value]
     return value.item() if isinstance(value, np.generic) else value
 
 
-def best_scores(callbacks: Iterable[tuple[str, Any]]) -> State:
+def _best_scores(callbacks: Iterable[tuple[str, Any]]) -> State:
     """Return what scoring callbacks remember: the best score so far."""
-    return {name: plain(c.best_score_) for name, c in callbacks if hasattr(c, "best_score_")}
+    return {name: _plain(c.best_score_) for name, c in callbacks if hasattr(c, "best_score_")}
 
 
-def set_best_scores(callbacks: Iterable[tuple[str, Any]], scores: State) -> None:
-    """Let scoring callbacks remember what `best_scores` has returned."""
+def _set_best_scores(callbacks: Iterable[tuple[str, Any]], scores: State) -> None:
+    """Let scoring callbacks remember what `_best_scores` has returned."""
     for name, callback in callbacks:
         if name in scores:
             callback.best_score_ = scores[name]
+
+
+class KeptTraining:
+    """How far the training of one network has got, kept in its checkpoint if it has one.
+
+    Parameters
+    ----------
+    net : CalibratedNet
+        Built, with an empty history if there is a checkpoint.
+    best : BestEpoch
+        Knows what is trained.
+    state : TrainingState
+    """
+
+    def __init__(self, net: Any, best: BestEpoch, state: TrainingState) -> None:
+        self.net = net
+        self.best = best
+        self.state = state
+        self.n_done = 0
+        self.is_over = False
+
+    def resume(self) -> None:
+        """Go to where an earlier process was."""
+        kept = None if self.state.checkpoint is None else self.state.checkpoint.load()
+        if kept is None:
+            return
+        net, best = self.net, self.best
+        for name, part in best.parts.items():
+            part.load_state_dict(kept["parts"][name])
+        net.history.extend(kept["history"])
+        self.n_done, self.is_over = kept["n_done"], kept["is_over"]
+        self.state.best_epoch = kept["best_epoch"]
+        if self.is_over:
+            return
+        net.optimizer_.load_state_dict(kept["optimizer"])
+        best.loss, best.age, best.state = kept["best"]
+        best.n_epochs = self.n_done
+        _set_best_scores(net.callbacks_, kept["best_scores"])
+        set_random_states(kept["random_states"], self.state.device, self.state.order)
+
+    def end_epoch(self) -> None:
+        """Keep where the training is, if it is time."""
+        self.n_done += 1
+        if self.state.checkpoint is not None:
+            self.state.checkpoint.save_if_due(self._now)
+
+    def finish(self) -> None:
+        """Keep what the training came to."""
+        if self.state.checkpoint is not None:
+            self.state.checkpoint.save({**self._result(), "is_over": True})
+
+    def _result(self) -> dict[str, Any]:
+        return {
+            "parts": {name: part.state_dict() for name, part in self.best.parts.items()},
+            "history": _plain(list(self.net.history)),
+            "n_done": self.n_done,
+            "best_epoch": self.state.best_epoch,
+        }
+
+    def _now(self) -> dict[str, Any]:
+        best = self.best
+        return {
+            **self._result(),
+            "is_over": False,
+            "optimizer": self.net.optimizer_.state_dict(),
+            "best": (best.loss, best.age, best.state),
+            "best_scores": _best_scores(self.net.callbacks_),
+            "random_states": random_states(self.state.device, self.state.order),
+        }
