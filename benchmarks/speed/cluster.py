@@ -15,6 +15,7 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from statistics import median
 
+import dask
 import distributed
 import joblib
 import torch
@@ -58,6 +59,9 @@ def main():
         flush=True,
     )
     torch.set_num_threads(1)
+    # Dask's own environment has MALLOC_TRIM_THRESHOLD_, too: with it glibc gives the memory of every step
+    # back, which takes as long as the training. Processes that are started later inherit it.
+    dask.config.set({"distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1}})
     X, y = make_data(options.rows, 64)
     with (
         LocalCluster(n_workers=N_WORKERS, threads_per_worker=1, dashboard_address=":0") as cluster,

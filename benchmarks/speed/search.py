@@ -2,7 +2,7 @@
 
 Run ``python -m benchmarks.speed.search [--data-dir FOLDER]``; FOLDER holds ``pmlb/pendigits.tsv.gz``,
 without it the data comes from OpenML. Prints two tables: SmoothingSearchCV against GridSearchCV on as many
-cores, whose workers are warm and whose teachers are cached, and how the stacked search's time grows with the
+workers; GridSearchCV's are warm, and its teachers cached; and how the stacked search's time grows with the
 candidates.
 Memory is the largest proportional set size of the processes together, sampled five times a second (Linux
 only), with all that is loaded and, on a GPU, without what lies there.
@@ -142,13 +142,14 @@ def make_search(name, setting, candidates, memory, cv, epochs):
     options = {"param_grid": as_grid(candidates), "cv": cv, "scoring": "neg_log_loss", "refit": False}
     if name == "GridSearchCV":
         return GridSearchCV(net.set_params(memory=memory), n_jobs=setting.cores, **options)
-    return SmoothingSearchCV(net, **options)
+    # A single split is one task.
+    return SmoothingSearchCV(net, n_jobs=setting.cores if cv == N_SPLITS else None, **options)
 
 
 def run(name, setting, candidates, cv=N_SPLITS):
     """Return seconds, peak memory in MB and mean test scores of one search in this process."""
-    # Each of GridSearchCV's workers has one thread, and the stacked search as many as there are workers.
-    torch.set_num_threads(1 if name == "GridSearchCV" else setting.cores)
+    # The stacked search of one split takes as many threads as the other ones have workers of one thread.
+    torch.set_num_threads(setting.cores if name == "SmoothingSearchCV" and cv != N_SPLITS else 1)
     X, y = load_data(setting.data_dir)
     with TemporaryDirectory() as memory, joblib.parallel_config("loky", inner_max_num_threads=1):
         few = candidates[: 2 * setting.cores]
