@@ -434,3 +434,29 @@ def test_every_part_is_put_into_the_mode_but_what_refuses_it(teacher, table):
     assert on in modes
     assert off in modes
     assert all(mode in (on, off) for mode in modes)
+
+
+class Hears(Callback):
+    """Keeps what it is told at the begin of a training."""
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        self.y = y
+
+
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+def test_the_labels_of_all_rows_are_made_only_for_who_hears_of_them(table, verbose):
+    class Telling(TeacherClassifier):
+        """Notes what its callbacks are told."""
+
+        def notify(self, method_name, **kwargs):
+            if method_name in ("on_train_begin", "on_train_end"):
+                told.append(kwargs["y"])
+            super().notify(method_name, **kwargs)
+
+    X, y = table
+    told = []
+    Telling(max_epochs=1, random_state=0, verbose=verbose).fit(X, y)
+    assert told == [None, None]
+    hears = Hears()
+    Telling(max_epochs=1, random_state=0, callbacks=[hears]).fit(X, y)
+    assert set(hears.y) == set(y)

@@ -51,7 +51,7 @@ from sk_ils._net.inputs import (
     name_item_not_finite,
 )
 from sk_ils._net.predicting_net import PredictingNet
-from sk_ils._net.progress import EpochBar
+from sk_ils._net.progress import EpochBar, QuietPrintLog
 from sk_ils._net.report import FitReport
 from sk_ils._net.rollback import note_training_step, undone_on_error
 from sk_ils._net.training import (
@@ -505,7 +505,9 @@ class CalibratedNet(CallbackSupportMixin, PredictingNet):
     def _has_hook(self, method_name: str) -> bool:
         """Return whether the net or a callback has a hook of its own, by class or by instance."""
         stock = getattr(NeuralNetClassifier, method_name), getattr(Callback, method_name)
-        owners = [self, *(callback for _, callback in self.callbacks_)]
+        # Our table of epochs asks nothing of what a hook is given, which may be costly to make.
+        callbacks = [callback for _, callback in self.callbacks_ if type(callback) is not QuietPrintLog]
+        owners = [self, *callbacks]
         return any(_function(owner, method_name) not in stock for owner in owners)
 
     def _watches_batches(self) -> bool:

@@ -40,7 +40,8 @@ _KEPT_BYTES = 2**26
 _NO_ROWS = "X holds no rows: there is nothing to predict."
 # Whose `infer` adds nothing to the module.
 _KNOWN_INFER = (__name__, "skorch.hf")
-_SLICING = set(inspect.signature(BatchLoader).parameters) - {"device"}  # which is the module's
+# Parameters that a user may set; the others are the network's.
+_SLICING = set(inspect.signature(BatchLoader).parameters) - {"device", "share"}
 
 
 class PredictingNet(StatefulNet):
