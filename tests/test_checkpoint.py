@@ -1,6 +1,7 @@
 """Trainings that a kill has cut off go on where they were, and come to the same numbers."""
 
 import errno
+from functools import partial
 
 import numpy as np
 import pytest
@@ -142,11 +143,18 @@ def test_online_targets_depend_on_the_teacher(student, table, tmp_path, monkeypa
 GRID = {"smoothing": ["none", "uniform", "ils", "ils2"], "lr": [1e-3, 3e-2]}
 
 
-@pytest.mark.parametrize("ensemble", [False, True])
+@pytest.mark.parametrize(
+    ("parameters", "ensemble"),
+    [({}, False), ({}, True), ({"train_split": None}, False)],
+    ids=["hold-out", "ensemble", "none"],
+)
 @pytest.mark.parametrize("epoch", [2, 25])
-def test_a_search_goes_on_in_its_fold_and_epoch(student, table, tmp_path, monkeypatch, ensemble, epoch):
+def test_a_search_goes_on_in_its_fold_and_epoch(
+    student, table, tmp_path, monkeypatch, parameters, ensemble, epoch
+):
     X, y = table
     X, y = X[:120], y[:120]
+    student = partial(student, **parameters)
     settings = {"cv": 3, "ensemble": ensemble, "racing": False}
     whole = SmoothingSearchCV(student(), GRID, **settings).fit(X, y)
     with monkeypatch.context() as patched:
@@ -162,6 +170,21 @@ def test_a_search_goes_on_in_its_fold_and_epoch(student, table, tmp_path, monkey
     assert len(calls) == len(total) - (epoch - 1)
     np.testing.assert_array_equal(again.cv_results_["mean_test_score"], whole.cv_results_["mean_test_score"])
     np.testing.assert_array_equal(again.predict_proba(X), whole.predict_proba(X))
+
+
+@pytest.mark.parametrize("train_split", [0.2, None])
+def test_a_finished_search_trains_no_stack_again(student, table, tmp_path, monkeypatch, train_split):
+    X, y = table
+    settings = {"cv": 2, "refit": False}
+    first, second = (
+        SmoothingSearchCV(student(checkpoint=tmp_path, train_split=train_split), GRID, **settings)
+        for _ in range(2)
+    )
+    first.fit(X, y)
+    kill_at(monkeypatch, Stack, "train_epoch", 1)
+    second.fit(X, y)
+    for name in ("mean_test_score", "std_test_score"):
+        np.testing.assert_array_equal(second.cv_results_[name], first.cv_results_[name])
 
 
 def test_a_candidate_that_has_failed_stays_so(student, table, tmp_path, monkeypatch):
@@ -192,6 +215,20 @@ def test_what_could_not_go_on_is_refused(student, table, tmp_path, parameters, m
     assert not (tmp_path / "new").exists()
     with pytest.raises(ValueError, match=message):
         SmoothingSearchCV(clf, {"smoothing": ["none"]}).fit(*table)
+
+
+def test_a_teacher_keeps_its_own_and_is_checked_as_well(student, table, tmp_path, monkeypatch):
+    X, y = table
+    teacher = TeacherClassifier(max_epochs=5, checkpoint=tmp_path / "of" / "teacher")
+    whole = student(smoothing="ils", teacher=teacher).fit(X, y)
+    assert len(list((tmp_path / "of" / "teacher").glob("*.pt"))) == 1
+    calls = kill_at(monkeypatch, CalibratedNet, "run_single_epoch", 1000)
+    again = student(smoothing="ils", teacher=teacher).fit(X, y)
+    assert len(calls) == 2 * again.n_iter_
+    np.testing.assert_array_equal(again.predict_proba(X), whole.predict_proba(X))
+    teacher.set_params(callbacks=[EpochScoring("accuracy")])
+    with pytest.raises(ValueError, match="what callbacks remember"):
+        student(smoothing="ils", teacher=teacher).fit(X, y)
 
 
 def test_partial_fit_is_refused(table, tmp_path):

@@ -13,7 +13,6 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import EpochScoring
-from torch import nn
 from torch.utils.data import TensorDataset
 
 from sk_ils import SmoothingSearchCV, TeacherClassifier
@@ -105,27 +104,6 @@ def test_mixed_precision_learns_as_well(student, table, smoothing):
     )
     assert log_loss(y, mixed.predict_proba(X)) == pytest.approx(log_loss(y, full.predict_proba(X)), rel=0.1)
     assert {parameter.dtype for parameter in mixed.module_.parameters()} == {torch.float32}
-
-
-class ChannelsLast(nn.Module):
-    """A convolution whose weights have the channels last."""
-
-    def __init__(self, n_classes):
-        super().__init__()
-        self.conv = nn.Conv2d(3, 8, 3)
-        self.out = nn.Linear(8, n_classes)
-        self.to(memory_format=torch.channels_last)
-
-    def forward(self, X):
-        return self.out(self.conv(X).amax(dim=(2, 3)))
-
-
-def test_a_modules_memory_format_stays(table):
-    _, y = table
-    X = np.random.default_rng(0).normal(size=(len(y), 3, 6, 6)).astype(np.float32)
-    clf = TeacherClassifier(ChannelsLast, max_epochs=2, device="cuda", random_state=0).fit(X, y)
-    for fitted in (clf, pickle.loads(pickle.dumps(clf))):
-        assert fitted.module_.conv.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_many_rows_are_predicted_without_a_wait_for_each_batch(student, table, monkeypatch):

@@ -7,7 +7,8 @@ import time
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
-from joblib import parallel_config
+from joblib import parallel_config, register_parallel_backend
+from joblib._parallel_backends import ThreadingBackend
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
@@ -143,6 +144,22 @@ def test_one_by_one_is_said_once_and_here(rows, student):
     with pytest.warns(UserWarning, match="overrides get_loss") as caught:
         search.fit(*rows)
     assert len([warning for warning in caught if "one by one" in str(warning.message)]) == 1
+
+
+class ListsOnly(ThreadingBackend):
+    """A backend that gives its results at once, as Ray's does."""
+
+    supports_return_generator = False
+
+
+def test_a_backend_need_not_give_results_one_by_one(rows, student):
+    X, y = rows
+    register_parallel_backend("lists", ListsOnly)
+    one, other = (SmoothingSearchCV(student(), RACE, cv=FOLDS, ensemble=True) for _ in range(2))
+    one.fit(X, y)
+    with parallel_config("lists", n_jobs=2):
+        other.fit(X, y)
+    assert_equal(one, other, X)
 
 
 def test_averages_take_workers_too(rows, student):

@@ -95,9 +95,16 @@ class ChannelsLast(nn.Module):
         return self.out(self.conv(X).amax(dim=(2, 3)))
 
 
-def test_a_modules_memory_format_stays(table):
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")),
+    ],
+)
+def test_a_modules_memory_format_stays(table, device):
     _, y = table
     X = np.random.default_rng(0).normal(size=(len(y), 3, 6, 6)).astype(np.float32)
-    clf = TeacherClassifier(ChannelsLast, max_epochs=2, random_state=0).fit(X, y)
+    clf = TeacherClassifier(ChannelsLast, max_epochs=2, device=device, random_state=0).fit(X, y)
     for fitted in (clf, pickle.loads(pickle.dumps(clf))):
         assert fitted.module_.conv.weight.is_contiguous(memory_format=torch.channels_last)

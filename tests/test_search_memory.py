@@ -213,6 +213,8 @@ def test_memory_of_a_candidate_is_counted_in_weights_outputs_and_targets(table, 
         monkeypatch.setattr(support, "available_main_memory", lambda free=free: free)
         monkeypatch.setattr(support, "available_memory", lambda device, free=free: free)
         assert support.affordable_size(net, data) == size
+        # Two processes at the same time share what is free.
+        assert support.affordable_size(net, data, n_workers=2) <= max(1, size // 2)
     assert not any(module._forward_hooks for module in net.module_.modules())
 
 

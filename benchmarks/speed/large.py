@@ -75,13 +75,13 @@ def predicted_bytes(n_rows, base):
     return base + 4 * n_train * N_CLASSES + BYTES_A_ROW * n_rows + batch
 
 
-def new_classifier():
+def new_classifier(batch_size=BATCH_SIZE):
     """Return the classifier, for one epoch."""
     return InstanceSmoothedClassifier(
         module=PlainMLP,
         module__hidden_sizes=(HIDDEN,),
         max_epochs=1,
-        batch_size=BATCH_SIZE,
+        batch_size=batch_size,
         train_split=HOLD_OUT,
         device="cpu",
         random_state=0,

@@ -19,13 +19,10 @@ import numpy as np
 import sklearn
 import torch
 
-from benchmarks.plain import PlainMLP
+from benchmarks.speed.large import HIDDEN, HOLD_OUT, new_classifier
 from benchmarks.speed.peaks import anonymous_bytes, in_new_process, sampled_peak
-from sk_ils import InstanceSmoothedClassifier
 
-HIDDEN = 64
 BATCH_SIZE = 256
-HOLD_OUT = 0.2
 # Class index, row numbers of the split, order of an epoch.
 BYTES_A_ROW = 24
 # Of the rows' inputs and of the arrays that a rule makes, so much at most is there at a time.
@@ -89,31 +86,18 @@ def make_data(case):
     return X, y
 
 
-def new_classifier():
-    """Return the classifier, for one epoch."""
-    return InstanceSmoothedClassifier(
-        module=PlainMLP,
-        module__hidden_sizes=(HIDDEN,),
-        max_epochs=1,
-        batch_size=BATCH_SIZE,
-        train_split=HOLD_OUT,
-        device="cpu",
-        random_state=0,
-    )
-
-
 def run(case, repetitions=1):
     """Measure a case in this process, after a small fit that loads what is loaded late.
 
     Memory is that of the first repetition, a time the least of all.
     """
     torch.set_num_threads(1)
-    new_classifier().fit(*make_data(Case(200, 2, 5))).predict_proba(np.zeros((10, 5), np.float32))
+    new_classifier(BATCH_SIZE).fit(*make_data(Case(200, 2, 5))).predict_proba(np.zeros((10, 5), np.float32))
     X, y = make_data(case)
-    fit_seconds, fit_bytes, net = _measured(lambda: new_classifier().fit(X, y))
+    fit_seconds, fit_bytes, net = _measured(lambda: new_classifier(BATCH_SIZE).fit(X, y))
     predict_seconds, predict_bytes, _ = _measured(lambda: net.predict_proba(X))
     for _ in range(repetitions - 1):
-        fit_seconds = min(fit_seconds, _measured(lambda: new_classifier().fit(X, y))[0])
+        fit_seconds = min(fit_seconds, _measured(lambda: new_classifier(BATCH_SIZE).fit(X, y))[0])
         predict_seconds = min(predict_seconds, _measured(lambda: net.predict_proba(X))[0])
     return Measured(fit_seconds, predict_seconds, fit_bytes, predict_bytes)
 

@@ -109,6 +109,7 @@ class CalibratedNet(CallbackSupportMixin, PredictingNet):
     def _fit_as_teacher(self, data: FitData) -> None:
         """Fit on data that were prepared for another network."""
         self.check_parameters()
+        check_checkpoint(self, seed=data.seed)
         self._schema = data.schema
         seed = data.seed if self.random_state is None else self.draw_seed()
         task = FitTask.root(self, self._n_subtasks(), data.training_part)

@@ -35,12 +35,14 @@ class Keeps(Protocol):
         """Return parameters by name."""
 
 
-def check_checkpoint(net: Keeps) -> None:
+def check_checkpoint(net: Keeps, *, seed: int | None = None) -> None:
     """Raise unless an estimator's checkpoints can be written, and found again.
 
     Parameters
     ----------
     net : estimator
+    seed : int or None, default=None
+        What stands for ``random_state=None``, as of a teacher the student's seed.
 
     Raises
     ------
@@ -51,7 +53,8 @@ def check_checkpoint(net: Keeps) -> None:
     """
     if net.checkpoint is None:
         return
-    if not isinstance(net.random_state, int | np.integer):
+    given = seed if net.random_state is None else net.random_state
+    if not isinstance(given, int | np.integer):
         raise InvalidParameterError(
             "checkpoint= finds the files of an earlier run by the seed: pass an integer random_state, got "
             f"{net.random_state!r}."
