@@ -27,6 +27,7 @@ from sk_ils._net.teachers import (
     given_output,
 )
 from sk_ils._net.training import NonFiniteLossError
+from sk_ils._samples import SampleSet, Targets
 from sk_ils._sklearn_compat import (
     NO_TASK,
     FitTask,
@@ -36,7 +37,7 @@ from sk_ils._sklearn_compat import (
     StrOptions,
     available_if,
 )
-from sk_ils.batches import BatchLoader, SampleSet, Targets
+from sk_ils.batches import BatchLoader
 from sk_ils.smoothing import SmoothingRule, needs_all_rows, needs_student, resolve_rule
 from sk_ils.temperature import softmax
 

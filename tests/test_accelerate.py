@@ -27,7 +27,8 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from sk_ils import InstanceSmoothedClassifier, SmoothingSearchCV, TeacherClassifier
-from sk_ils.batches import Share, Targets
+from sk_ils._samples import Share
+from sk_ils.batches import Targets
 
 # 194 rows are trained on, so that the last batch of 32 has two: one for each process, and one that
 # fills up. 49 are held out.

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from sk_ils.batches import BatchLoader, DatasetLoader, SampleSet, subset
+from sk_ils._samples import subset
+from sk_ils.batches import BatchLoader, DatasetLoader, SampleSet
 
 
 def rows(n):

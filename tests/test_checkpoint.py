@@ -101,6 +101,28 @@ def test_what_is_finished_is_not_trained_again(student, table, tmp_path, monkeyp
     assert (second.n_iter_, second.best_epoch_) == (first.n_iter_, first.best_epoch_)
 
 
+def test_the_files_may_be_moved_and_the_fit_may_be_watched(student, table, tmp_path, monkeypatch):
+    X, y = table
+    student(smoothing="none", checkpoint=tmp_path / "here").fit(X, y)
+    (tmp_path / "here").rename(tmp_path / "there")
+    kill_at(monkeypatch, CalibratedNet, "run_single_epoch", 1)
+    student(smoothing="none", checkpoint=tmp_path / "there", verbose=2, memory=str(tmp_path)).fit(X, y)
+
+
+def test_a_resumed_history_knows_the_best_loss_before(teacher, table, tmp_path, monkeypatch):
+    X, y = table
+    parameters = {"lr": 0.1, "max_epochs": 30, "patience": None, "dtype": "float64"}
+    whole = teacher(**parameters).fit(X, y)
+    is_best = np.array(whole.history[:, "valid_loss_best"])
+    worse = int(np.flatnonzero(~is_best)[0]) + 1  # an epoch that follows better ones
+    with monkeypatch.context() as patched:
+        kill_at(patched, CalibratedNet, "run_single_epoch", 2 * worse - 1)
+        with pytest.raises(Killed):
+            teacher(**parameters, checkpoint=tmp_path).fit(X, y)
+    again = teacher(**parameters, checkpoint=tmp_path).fit(X, y)
+    assert again.history[:, "valid_loss_best"] == whole.history[:, "valid_loss_best"]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -170,6 +192,34 @@ def test_a_search_goes_on_in_its_fold_and_epoch(
     assert len(calls) == len(total) - (epoch - 1)
     np.testing.assert_array_equal(again.cv_results_["mean_test_score"], whole.cv_results_["mean_test_score"])
     np.testing.assert_array_equal(again.predict_proba(X), whole.predict_proba(X))
+
+
+def test_a_stack_that_some_have_left_goes_on(student, table, tmp_path, monkeypatch):
+    X, y = table
+    X, y = X[:120], y[:120]
+    # Targets that are nearly uniform are learned for long, hard labels are overfitted soon.
+    grid = [
+        {"smoothing": ["none", "ils1", "ils2"]},
+        {"smoothing": ["uniform"], "smoothing__epsilon": [0.99]},
+    ]
+    net = partial(student, max_epochs=60, patience=2, lr=0.02)
+    settings = {"cv": 2, "refit": False}
+    whole = SmoothingSearchCV(net(), grid, **settings).fit(X, y)
+    kept = kill_at(monkeypatch, Stack, "keep", 1000)
+    with monkeypatch.context() as patched:
+        train_epoch, counts = Stack.train_epoch, []
+
+        def until_some_left(self, *args):
+            counts.append(len(kept))
+            if counts[-1] and counts[-2:] == [counts[-1]] * 2:  # the epoch after the next one
+                raise Killed
+            return train_epoch(self, *args)
+
+        patched.setattr(Stack, "train_epoch", until_some_left)
+        with pytest.raises(Killed):
+            SmoothingSearchCV(net(checkpoint=tmp_path), grid, **settings).fit(X, y)
+    again = SmoothingSearchCV(net(checkpoint=tmp_path), grid, **settings).fit(X, y)
+    np.testing.assert_array_equal(again.cv_results_["mean_test_score"], whole.cv_results_["mean_test_score"])
 
 
 @pytest.mark.parametrize("train_split", [0.2, None])

@@ -277,7 +277,7 @@ def test_a_file_cannot_set_what_lets_later_calls_read_pickles(student, table, pa
     student().fit(*table).save(path)
 
     def infect(tensors, document):
-        document["estimator"]["params"]["memory"] = "/tmp/of_a_stranger"
+        document["estimator"]["params"]["memory"] = "folder_of_a_stranger"
 
     rewritten(path, infect)
     with pytest.raises(ValueError, match="it holds the parameter 'memory'"):

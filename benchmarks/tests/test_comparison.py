@@ -9,11 +9,12 @@ from scipy import stats
 from torch import nn
 
 from benchmarks.comparison import __main__ as comparison
-from benchmarks.comparison import images, methods, report, tables
+from benchmarks.comparison import images, methods, race, report, tables
 from benchmarks.comparison.tables import CHOOSING, REPORTING, TABLES, Task
 from benchmarks.real_data.sets import Split
 from benchmarks.real_data.store import read_rows
 from sk_ils import TeacherClassifier
+from sk_ils._search.members import Members
 
 
 @pytest.fixture
@@ -181,3 +182,35 @@ class Refusing(nn.Module):
     def __init__(self):
         super().__init__()
         raise ArithmeticError("this network was asked for")
+
+
+def test_a_race_replayed_drops_what_is_behind_and_counts_the_fits():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(2, 3, 400))
+    offsets = np.array([0.0, 0.02, 3.0])[:, None]
+    losses = [1 + offsets + fold for fold in noise]
+    best, everything = race.replayed(losses, None)
+    assert best == np.concatenate(losses, axis=1).mean(axis=1).argmin()
+    assert everything == 1
+    winner, share = race.replayed(losses, 2.0)
+    assert winner == best != 2
+    assert share == pytest.approx(5 / 6)  # the last one has the first fold only
+    # A limit of none below the best leaves one candidate after the first fold.
+    first = losses[0].mean(axis=1).argmin()
+    assert race.replayed(losses, 0.0) == (first, pytest.approx(4 / 6))
+
+
+def test_a_race_is_what_the_search_does():
+    rng = np.random.default_rng(1)
+    losses = [rng.normal(1 + np.arange(6)[:, None] / 10, 1, size=(6, 50)) for _ in range(4)]
+    members = Members(6, 200, None, racing=True)
+    n_fits = 0
+    for fold, own in enumerate(losses):
+        test = np.arange(50 * fold, 50 * (fold + 1))
+        for candidate in np.flatnonzero(members.is_running):
+            members.add(candidate, None, own[candidate], test)
+            n_fits += 1
+        members.end_split(test)
+    winner, share = race.replayed(losses, 1.0)
+    assert members.is_running[winner]
+    assert n_fits == round(share * 24) < 24

@@ -67,8 +67,8 @@ from sk_ils._net.training import (
     held_out_temperature,
     weighted_mean,
 )
+from sk_ils._samples import SampleSet, Targets
 from sk_ils._sklearn_compat import NO_TASK, CallbackSupportMixin, FitTask, with_callbacks
-from sk_ils.batches import SampleSet, Targets
 
 
 class CalibratedNet(CallbackSupportMixin, PredictingNet):

@@ -14,7 +14,7 @@ from skorch.hf import AccelerateMixin
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sk_ils.batches import SampleSet, Share
+from sk_ils._samples import SampleSet, Share
 
 # Sums over the same rows differ by round-off at most, if processors differ.
 _SAME = 1e-6

@@ -12,8 +12,8 @@ from torch import Tensor
 from sk_ils._net.advice import advise
 from sk_ils._net.inputs import check_groups, is_dataset
 from sk_ils._net.split import hold_out, is_enough
+from sk_ils._samples import SampleSet, as_numbers_of_rows
 from sk_ils._sklearn_compat import safe_indexing
-from sk_ils.batches import SampleSet, as_numbers_of_rows
 
 
 class InputSchema(NamedTuple):

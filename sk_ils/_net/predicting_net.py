@@ -27,7 +27,8 @@ from sk_ils._net.stateful_net import StatefulNet, plain_module
 from sk_ils._net.threads import counted_work, threads_for, weight_flops
 from sk_ils._net.training import DTYPES, check_finite, check_logits, check_rows
 from sk_ils._probabilities import as_numpy
-from sk_ils.batches import BatchLoader, DatasetLoader, SampleSet, Share, check_keeps_rows
+from sk_ils._samples import SampleSet, Share
+from sk_ils.batches import BatchLoader, DatasetLoader, check_keeps_rows
 from sk_ils.modules import MLP
 from sk_ils.temperature._scaling import log_softmax_in_place, softmax_in_place
 

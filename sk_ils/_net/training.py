@@ -13,8 +13,8 @@ from skorch.dataset import Dataset as SkorchDataset
 from torch import Tensor, nn
 
 from sk_ils._net.inputs import name_item_not_finite
+from sk_ils._samples import SampleSet, Targets
 from sk_ils._sklearn_compat import NO_TASK, FitTask
-from sk_ils.batches import SampleSet, Targets
 from sk_ils.temperature import fit_temperature
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}

@@ -10,8 +10,8 @@ from sklearn.utils.metadata_routing import get_routing_for_object, process_routi
 
 from sk_ils._net.fit_data import HeldOut
 from sk_ils._net.inputs import is_dataset
+from sk_ils._samples import subset
 from sk_ils._sklearn_compat import has_callbacks, routing_enabled, safe_indexing
-from sk_ils.batches import subset
 from sk_ils.classifiers import InstanceSmoothedClassifier
 
 Parameters = dict[str, Any]

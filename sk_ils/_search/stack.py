@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from sk_ils._net.training import check_logits
-from sk_ils.batches import Targets
+from sk_ils._samples import Targets
 from sk_ils.classifiers import InstanceSmoothedClassifier
 
 _OPTIMIZER_KERNELS = {"fused", "foreach", "capturable", "differentiable"}

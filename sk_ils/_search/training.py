@@ -14,8 +14,8 @@ from sk_ils._net.checkpoint import Checkpoint, random_states, set_random_states
 from sk_ils._net.fit_data import FitData
 from sk_ils._net.inputs import name_item_not_finite
 from sk_ils._net.training import FitResult, NonFiniteLossError, TrainingState
+from sk_ils._samples import SampleSet
 from sk_ils._search.stack import Stack
-from sk_ils.batches import SampleSet
 from sk_ils.classifiers import InstanceSmoothedClassifier
 
 
