@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.comparison import race
 from benchmarks.comparison import report as comparison_report
 from benchmarks.paper import report as paper_report
 from benchmarks.real_data import defaults as real_data_defaults
@@ -39,6 +40,13 @@ def printed(module, monkeypatch, capsys, *words):
 )
 def test_a_report_is_what_its_script_prints(monkeypatch, capsys, file, module, words):
     assert printed(module, monkeypatch, capsys, *words) == (RESULTS / file).read_text().rstrip()
+
+
+def test_the_races_table_is_what_its_script_prints(capsys):
+    race.main([])
+    printed_lines = capsys.readouterr().out.splitlines()
+    lines = (RESULTS / "comparison" / "race.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == printed_lines
 
 
 @pytest.mark.parametrize("page", ["results", "results_tables", "results_paper"])
