@@ -107,7 +107,7 @@ def main(arguments=None):
     parser.add_argument("--results", type=Path, default=RESULTS / "race.csv")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    rows = list(csv.DictReader(options.results.open())) if options.results.exists() else []
+    rows = list(csv.DictReader(options.results.read_text().splitlines())) if options.results.exists() else []
     for name in options.tables:
         if options.data_dir is None or name in {row["table"] for row in rows}:
             continue
