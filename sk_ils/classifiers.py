@@ -93,10 +93,10 @@ class TeacherClassifier(CalibratedNet):
         A folder in which `fit` keeps how far it has got, network by network: after a crash or a
         kill the same script goes on from there, and comes to the same numbers as without. It needs
         an integer `random_state` and no callbacks; delete the folder when the result is safe
-        (``docs/saving.md``).
+        (``docs/guide/saving.md``).
     callbacks : None, "disable" or list of skorch callbacks, default=None
         In addition to the ones that record the history. Those of scikit-learn go to
-        `set_callbacks` (``docs/training.md``).
+        `set_callbacks` (``docs/guide/training.md``).
     warm_start : bool, default=False
         Whether `fit` goes on from the network of the last fit.
     verbose : int, default=0
@@ -346,10 +346,10 @@ class InstanceSmoothedClassifier(CalibratedNet):
         A folder in which `fit` keeps how far it has got, network by network: after a crash or a
         kill the same script goes on from there, and comes to the same numbers as without. It needs
         an integer `random_state` and no callbacks; delete the folder when the result is safe
-        (``docs/saving.md``).
+        (``docs/guide/saving.md``).
     callbacks : None, "disable" or list of skorch callbacks, default=None
         In addition to the ones that record the history. Those of scikit-learn go to
-        `set_callbacks` (``docs/training.md``).
+        `set_callbacks` (``docs/guide/training.md``).
     warm_start : bool, default=False
         Whether `fit` goes on from the network of the last fit.
     verbose : int, default=0

@@ -111,7 +111,7 @@ def default_param_grid(prefix: str = "", *, ensemble: bool = False) -> list[dict
     """Return the grid that `SmoothingSearchCV` searches if it is given none.
 
     No LS, LS, ILS1, ILS2 and ILS, on the paper's grids thinned and widened, and self-distillation,
-    as real tables suggest (``docs/results.md``).
+    as real tables suggest (``docs/results/index.md``).
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ class SmoothingSearchCV(BaseSearchCV):
         epoch, early stopping, `temperature_` and the teacher's temperature, in the place of
         `train_split`. So every row is held out once, and the scores rest on all rows; they are a
         little too good for single networks, since the same rows chose epoch and temperature, and
-        too bad for their average (``docs/search.md`` has figures). `cv` must hold every row out
+        too bad for their average (``docs/guide/search.md`` has figures). `cv` must hold every row out
         equally often.
     racing : bool, default=True
         Whether an ensemble's search drops candidates that cannot win: after each split those whose
@@ -189,7 +189,7 @@ class SmoothingSearchCV(BaseSearchCV):
         Processes, threads or other workers of joblib's backend that fit splits at the same time; a
         split with the candidates that share its preprocessing is one task. None is 1, but inside of
         a ``joblib.parallel_config`` what that says; -1 is all processors. The numbers are those of
-        ``n_jobs=1`` (``docs/clusters.md``).
+        ``n_jobs=1`` (``docs/guide/clusters.md``).
     verbose : int, default=0
         1 shows a progress bar: the fold, how many candidates can still win, the epochs of all
         folds.
@@ -599,7 +599,7 @@ class CrossFittedClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
     So every row trains networks, and every row is held out.
 
     The mean of logarithms is a little sharper than the mean of probabilities, which is
-    under-confident where the networks differ (``docs/search.md``).
+    under-confident where the networks differ (``docs/guide/search.md``).
 
     ``SmoothingSearchCV(ensemble=True)`` ends with one as `best_estimator_`, without fitting it
     again.

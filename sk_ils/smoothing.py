@@ -543,7 +543,7 @@ class ILS2(SmoothingRule):
     The share is that of :func:`wrong_class_share`. Source: the code of Maher and Kull 2021. The
     paper's temperature applies to raw teacher logits, ours to logits already divided by the
     teacher's own temperature T_cal: T_paper = T * T_cal. The defaults were chosen on real tables
-    (``docs/results.md``).
+    (``docs/results/index.md``).
 
     Parameters
     ----------

@@ -87,7 +87,7 @@ def test_the_programs_of_a_page_run(page, names, capsys, tmp_path, monkeypatch):
         proba = names["calibrated"].predict_proba(names["X_test"])
         assert names["calibrated"].classes_.tolist() == [1, 2, 3]
         assert log_loss(names["y_test"], proba) < 0.2
-    if page == "docs/from_skorch.md":
+    if page == "docs/coming_from/skorch.md":
         names["net"].set_params(max_epochs=1).fit(names["X_train"], names["y_train"])
 
 

@@ -1,4 +1,4 @@
-"""Each line of docs/from_skorch.md, by the name that stands in its brackets."""
+"""Each line of docs/coming_from/skorch.md, by the name that stands in its brackets."""
 
 import pickle
 import re

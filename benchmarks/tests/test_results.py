@@ -49,10 +49,12 @@ def test_the_races_table_is_what_its_script_prints(capsys):
     assert [line for line in lines if not line.startswith("#")] == printed_lines
 
 
-@pytest.mark.parametrize("page", ["results", "results_tables", "results_paper"])
+@pytest.mark.parametrize("page", ["index", "tables", "paper"])
 def test_every_row_of_a_page_of_results_stands_in_a_report(page):
     reports = "\n".join(file.read_text() for file in RESULTS.glob("*/*.md"))
-    rows = [line for line in (ROOT / f"docs/{page}.md").read_text().splitlines() if line.startswith("|")]
+    rows = [
+        line for line in (ROOT / f"docs/results/{page}.md").read_text().splitlines() if line.startswith("|")
+    ]
     known = set(reports.splitlines())
     assert len(rows) > 10
     assert not [row for row in rows if row not in known]
