@@ -1,4 +1,7 @@
-"""Draw docs/images/posthoc.png: naive Bayes before and after calibration. ``python docs/figures/posthoc.py``."""
+"""Draw docs/images/posthoc.png: naive Bayes before and after calibration.
+
+Run it as ``python docs/figures/posthoc.py``.
+"""
 
 from pathlib import Path
 
