@@ -2,9 +2,11 @@
 
 import html
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import takewhile
 from traceback import format_exc
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -53,6 +55,7 @@ __all__ = [
     "NO_TASK",
     "BaseSearchCV",
     "CallbackSupportMixin",
+    "DocLinkMixin",
     "FitTask",
     "HasMethods",
     "Interval",
@@ -106,6 +109,24 @@ if TYPE_CHECKING:
     BaseSearchCV = _TypedSearch
 else:
     BaseSearchCV = _search.BaseSearchCV
+
+
+class DocLinkMixin:
+    """Where a notebook's picture of an estimator links to: the page of its class in the docs.
+
+    scikit-learn reads the three names; it links no class that is defined outside of the package.
+    """
+
+    _doc_link_module = "sk_ils"
+    _doc_link_template = "https://sk-ils.github.io/sk-ils/api/generated/{page}.html"
+
+    def _doc_link_url_param_generator(self) -> dict[str, str]:
+        """Return the page's name, which is the path under which the class is public."""
+        ours = (cls for cls in type(self).__mro__ if cls.__module__.startswith("sk_ils."))
+        public = next(cls for cls in ours if not cls.__name__.startswith("_"))
+        parts = takewhile(lambda part: not part.startswith("_"), public.__module__.split("."))
+        module = "sk_ils" if public.__name__ in sys.modules["sk_ils"].__all__ else ".".join(parts)
+        return {"page": f"{module}.{public.__name__}"}
 
 
 def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]:

@@ -124,7 +124,8 @@ def main():
     print(f"{shape}: {size / 1e6:.0f} MB on disk")
     print(f"anonymous memory: {base / 1e6:.0f} MB after a small fit, {peak / 1e6:.0f} MB at the peak")
     print(
-        f"the formula of docs/guide/search.md: {predicted / 1e6:.0f} MB; measured/formula {peak / predicted:.2f}"
+        f"the formula of docs/guide/search.md: {predicted / 1e6:.0f} MB; "
+        f"measured/formula {peak / predicted:.2f}"
     )
     print(f"one epoch of teacher and student: {seconds:.0f} CPU s; accuracy on the hold-out", end=" ")
     print(", ".join(f"{accuracy:.3f}" for accuracy in accuracies))

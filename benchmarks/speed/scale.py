@@ -4,8 +4,8 @@ Run ``python -m benchmarks.speed.scale``; Linux only, a CPU, one thread. Prints 
 Each line is a process of its own: CPU seconds of ``fit`` (one epoch of teacher and student) and of
 ``predict_proba`` of the same rows, the peak of the anonymous memory (RssAnon, sampled every 20 ms) of each,
 less what there was before with the data made and a small fit done, and beside it the formula of
-docs/guide/search.md. Below each series stand the growth exponents, slopes of log against log: over all of it, and
-between its last two lines.
+docs/guide/search.md. Below each series stand the growth exponents, slopes of log against log: over all of
+it, and between its last two lines.
 """
 
 import argparse
