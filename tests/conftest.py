@@ -76,3 +76,12 @@ def _global_generators_stay_untouched():
     before = torch.get_rng_state()
     yield
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.fixture
+def forgetful_accelerate():
+    """Let a test choose accelerate's precision, which a process can choose once only."""
+    state = pytest.importorskip("accelerate.state")
+    state.AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    state.AcceleratorState._reset_state(reset_partial_state=True)

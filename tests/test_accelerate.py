@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
@@ -405,3 +406,17 @@ def test_other_kinds_of_distribution_are_refused(monkeypatch):
 
 if __name__ == "__main__":
     run_script(Path(sys.argv[1]))
+
+
+@pytest.mark.usefixtures("forgetful_accelerate")
+def test_accelerate_brings_its_mixed_precision_along():
+    fits = {}
+    for precision in ("no", "bf16"):
+        AcceleratorState._reset_state(reset_partial_state=True)
+        accelerator = Accelerator(cpu=True, mixed_precision=precision)
+        small = {**SMALL, "dtype": "float32"}
+        fits[precision] = AcceleratedStudent(accelerator=accelerator, **small).fit(X, NAMES)
+    proba = {precision: net.predict_proba(X) for precision, net in fits.items()}
+    np.testing.assert_allclose(proba["bf16"], proba["no"], atol=0.05)
+    assert (proba["bf16"] != proba["no"]).any()
+    assert next(fits["bf16"].module_.parameters()).dtype == torch.float32

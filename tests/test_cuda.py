@@ -13,9 +13,10 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import EpochScoring
+from skorch.hf import AccelerateMixin
 from torch.utils.data import TensorDataset
 
-from sk_ils import SmoothingSearchCV, TeacherClassifier
+from sk_ils import InstanceSmoothedClassifier, SmoothingSearchCV, TeacherClassifier
 from sk_ils._net import predicting_net, training
 from sk_ils.inspection import ReliabilityDisplay, SmoothingCurveDisplay
 from sk_ils.metrics import (
@@ -330,3 +331,21 @@ def test_fits_in_threads_give_the_network_of_the_seed(student, table):
         futures = [pool.submit(lambda: student(device="cuda").fit(X, y).predict_proba(X)) for _ in range(8)]
         for future in futures:
             np.testing.assert_array_equal(future.result(), alone)
+
+
+@pytest.mark.usefixtures("forgetful_accelerate")
+def test_accelerate_trains_in_fp16_with_a_scaled_loss(table):
+    accelerate = pytest.importorskip("accelerate")
+
+    class Accelerated(AccelerateMixin, InstanceSmoothedClassifier):
+        pass
+
+    X, y = table
+    half = Accelerated(
+        accelerator=accelerate.Accelerator(mixed_precision="fp16"), max_epochs=10, random_state=0
+    ).fit(X, y)
+    full = InstanceSmoothedClassifier(device="cuda", max_epochs=10, random_state=0).fit(X, y)
+    assert half.accelerator.scaler.get_scale() > 1
+    assert next(half.module_.parameters()).dtype == torch.float32
+    np.testing.assert_allclose(half.predict_proba(X), full.predict_proba(X), atol=0.02)
+    assert np.abs(half.predict_proba(X) - full.predict_proba(X)).max() > 0
