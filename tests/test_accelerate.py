@@ -414,7 +414,7 @@ def test_accelerate_brings_its_mixed_precision_along():
     for precision in ("no", "bf16"):
         AcceleratorState._reset_state(reset_partial_state=True)
         accelerator = Accelerator(cpu=True, mixed_precision=precision)
-        small = {**SMALL, "dtype": "float32"}
+        small = {**SMALL, "dtype": "float32", "lr": 0.01, "patience": None}
         fits[precision] = AcceleratedStudent(accelerator=accelerator, **small).fit(X, NAMES)
     proba = {precision: net.predict_proba(X) for precision, net in fits.items()}
     np.testing.assert_allclose(proba["bf16"], proba["no"], atol=0.05)
