@@ -43,6 +43,7 @@ import sk_ils
 
 heavy = ("torch", "skorch", "matplotlib")
 loaded = {}
+sk_ils.show_versions  # what is called is found, not what it asks
 loaded["sk_ils"] = [name for name in heavy if name in sys.modules]
 for module in ("metrics", "inspection", "datasets", "temperature"):
     getattr(sk_ils, module)  # needs no import of its own
