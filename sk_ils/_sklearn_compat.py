@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.externals._numpydoc.docscrape import NumpyDocString
 from sklearn.metrics._scorer import _MultimetricScorer, _Scorer
 from sklearn.model_selection import _search
 from sklearn.model_selection._validation import (
@@ -35,6 +34,11 @@ from sklearn.utils._param_validation import (
 from sklearn.utils.metaestimators import available_if as untyped_available_if
 from sklearn.utils.validation import _check_method_params as check_method_params
 from sklearn.utils.validation import _check_sample_weight
+
+try:
+    from sklearn.externals._numpydoc.docscrape import NumpyDocString
+except ImportError:  # before scikit-learn 1.8 the table of parameters has no texts
+    NumpyDocString = None
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -66,10 +70,10 @@ __all__ = [
     "available_if",
     "check_method_params",
     "check_sample_weight",
-    "describe_parameters",
     "has_callbacks",
     "insert_error_scores",
     "last_words",
+    "parameter_table",
     "routing_enabled",
     "safe_indexing",
     "score_estimator",
@@ -213,11 +217,16 @@ def scorer_name(scorer: Any) -> str | None:
     return name if name.isidentifier() else None
 
 
-def describe_parameters(table: Any, owner: type) -> Any:
-    """Let the table of parameters that notebooks show say what each is when the mouse is over it.
+def parameter_table(show: Callable[..., Any], owner: type, doc_link: str) -> Any:
+    """Return what a notebook shows of parameters, with what each is when the mouse is over it.
 
-    scikit-learn does so only beside a link to documentation on the web.
+    scikit-learn does so only beside a link to documentation on the web. `show` is its own
+    `_get_params_html`. Deep parameters stay out: those of skorch's default callbacks are more than
+    all others.
     """
+    if NumpyDocString is None:
+        return show(deep=False)
+    table = show(deep=False, doc_link=doc_link)
     documented = NumpyDocString(inspect.getdoc(owner) or "")["Parameters"]
     texts = {name: " ".join(entry.desc) for entry in documented for name in entry.name.split(", ")}
 

@@ -47,9 +47,9 @@ from sk_ils._sklearn_compat import (
     StrOptions,
     check_method_params,
     check_sample_weight,
-    describe_parameters,
     insert_error_scores,
     last_words,
+    parameter_table,
     routing_enabled,
     validate_parameter_constraints,
     warn_or_raise_about_fit_failures,
@@ -429,7 +429,7 @@ class SmoothingSearchCV(DocLinkMixin, BaseSearchCV):
         return float(super().score(X, labels_of(X, y), **params))
 
     def _get_params_html(self, deep: bool = True, doc_link: str = "") -> Any:
-        return describe_parameters(super()._get_params_html(deep=False, doc_link=doc_link), type(self))
+        return parameter_table(super()._get_params_html, type(self), doc_link)
 
     @contextmanager
     def _unfitted_on_error(self) -> Iterator[None]:

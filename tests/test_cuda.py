@@ -177,6 +177,7 @@ def test_a_network_of_the_gpu_is_unpickled_and_goes_on(student, table):
     np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
 
 
+@pytest.mark.needs_sklearn("1.8", 'CalibratedClassifierCV(method="temperature")')
 def test_scikit_learns_tools_work_on_the_gpu(student, table):
     X, y = table
     ils = student(smoothing="ils", device="cuda")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import torch
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
@@ -15,6 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
+from sklearn.utils.fixes import parse_version
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -24,6 +26,11 @@ RAW = "https://raw.githubusercontent.com/sk-ils/sk-ils/main/"
 SITE = "https://sk-ils.github.io/sk-ils/"
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/**/*.md"))]
 PROJECT_PAGES = sorted(path.name for path in ROOT.glob("*.md") if path.name != "README.md")
+
+
+# Since when scikit-learn has what some pages use.
+SINCE = {'method="temperature"': "1.8", "from sklearn.callback": "1.9"}
+sklearn_version = parse_version(parse_version(sklearn.__version__).base_version)
 
 
 class MyModule(nn.Module):
@@ -88,6 +95,9 @@ def names():
 @pytest.mark.parametrize("page", [page for page in PAGES if "results/" not in page])
 @pytest.mark.usefixtures("headless")
 def test_the_programs_of_a_page_run_and_print_what_it_shows(page, names, capsys, tmp_path, monkeypatch):
+    for feature, version in SINCE.items():
+        if feature in (ROOT / page).read_text(encoding="utf-8") and sklearn_version < parse_version(version):
+            pytest.skip(f"scikit-learn {version} is the first with {feature}")
     monkeypatch.chdir(tmp_path)  # for the files that they write
     for program, output in programs(page):
         capsys.readouterr()
@@ -176,6 +186,7 @@ def temperature_scaled_loss(labels, container=np.asarray):
     return log_loss(y_new, calibrated.predict_proba(X_new))
 
 
+@pytest.mark.needs_sklearn("1.8", 'CalibratedClassifierCV(method="temperature")')
 def test_scikit_learns_temperature_takes_integer_labels_for_column_numbers():
     right = temperature_scaled_loss(np.array([0, 1, 2]))
     assert right == pytest.approx(0.05, abs=0.02)
@@ -184,6 +195,7 @@ def test_scikit_learns_temperature_takes_integer_labels_for_column_numbers():
     assert temperature_scaled_loss(np.array([1, 2, 3])) > 0.9
 
 
+@pytest.mark.needs_sklearn("1.8", 'CalibratedClassifierCV(method="temperature")')
 def test_scikit_learns_temperature_takes_rows_of_a_series_for_its_index(table):
     X, y = table
     series = pd.Series(np.unique(y, return_inverse=True)[1], index=np.arange(len(y)) + 1000)

@@ -52,6 +52,7 @@ def test_no_text_shows_a_memory_address_or_what_skorch_keeps_for_itself(estimato
             assert name not in text
 
 
+@pytest.mark.needs_sklearn("1.8", "texts in the table")
 @every_estimator
 def test_the_table_has_every_parameter_with_the_text_of_the_docstring(estimator):
     page = estimator._repr_html_()

@@ -26,7 +26,7 @@ from sk_ils._sklearn_compat import (
     InvalidParameterError,
     Options,
     StrOptions,
-    describe_parameters,
+    parameter_table,
     validate_parameter_constraints,
 )
 from sk_ils.batches import BatchLoader, check_keeps_rows
@@ -316,12 +316,12 @@ class SklearnNet(DocLinkMixin, NeuralNetClassifier):
 
     def __dir__(self) -> list[str]:
         # For completion in editors and notebooks; what is hidden works all the same.
+        # An older scikit-learn does not look whether a property is there.
         hidden = _HIDDEN.difference(self._get_param_names())
-        return [name for name in super().__dir__() if name not in hidden]
+        return [name for name in super().__dir__() if name not in hidden and hasattr(self, name)]
 
     def _get_params_html(self, deep: bool = True, doc_link: str = "") -> Any:
-        # Not the deep ones: those of skorch's default callbacks are more than all others.
-        return describe_parameters(super()._get_params_html(deep=False, doc_link=doc_link), type(self))
+        return parameter_table(super()._get_params_html, type(self), doc_link)
 
     def _get_fitted_attr_html(self, doc_link: str = "") -> Any:
         table = super()._get_fitted_attr_html(doc_link)
