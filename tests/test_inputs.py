@@ -366,8 +366,13 @@ NO_TABLE = {
     "strings": (lambda X: np.where(X > 0, "low", "high")[:, :2], r"0 \(<U4\), 1 \(<U4\).*OrdinalEncoder"),
     "missing values of pandas": (
         lambda X: pd.DataFrame({"a": pd.array([pd.NA, *range(len(X) - 1)], dtype="Int64"), "b": X[:, 0]}),
-        "Input X contains NaN",
+        "Input X contains NaN in the columns 'a': fill",
     ),
+    "missing values": (
+        lambda X: np.where(np.arange(X.shape[1]) == 2, np.nan, X),
+        r"NaN in the columns 2: .*SimpleImputer\(add_indicator=True\) or by skrub",
+    ),
+    "missing values of pixels": (lambda X: np.full((len(X), 2, 2), np.nan), "Input X contains NaN: fill"),
     "list of strings": (lambda X: [[1.0, "low"] for _ in X], r"1 \(object\)"),
 }
 TEACHER_PROBA = {
