@@ -174,6 +174,8 @@ def test_integer_tokens_stay_integers_when_dtype_is_none(student):
     X = rng.integers(0, 8, (200, 5)) + 8 * y[:, None]
     clf = student(module=TokenNet, dtype=None, max_epochs=20).fit(X, y)
     assert clf.score(X, y) > 0.95
+    with pytest.raises(ValueError, match=r"Long, Int.*takes whole numbers.*dtype=None"):
+        student(module=TokenNet).fit(X, y)
 
 
 def test_float64_trains_in_float64(student, table):
