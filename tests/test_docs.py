@@ -92,7 +92,8 @@ def names():
 @pytest.mark.usefixtures("headless")
 def test_the_programs_of_a_page_run(page, names, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # for the files that they write
-    exec(programs(page), names)
+    with torch.random.fork_rng(devices=[]):  # for the modules that they build themselves
+        exec(programs(page), names)
     if page == "docs/metrics.md":
         # Its recipe for labels 1 to 3 is right: those of scikit-learn alone would be uniform.
         proba = names["calibrated"].predict_proba(names["X_test"])
