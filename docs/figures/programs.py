@@ -1,28 +1,25 @@
-"""The programs of a page of the user guide, run to get the figure that their code draws."""
+"""The programs of a page of the user guide, run for what they define and the figures they draw."""
 
 import re
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 
-IMAGES = Path(__file__).resolve().parents[1] / "images"
-GUIDE = Path(__file__).resolve().parents[1] / "guide"
+DOCS = Path(__file__).resolve().parents[1]
+IMAGES = DOCS / "images"
 
 
-def save_figures_of(page: str, **names: int) -> None:
-    """Run a page's programs and write the figures with the given numbers into docs/images.
-
-    Parameters
-    ----------
-    page : str
-        Name of the page, without the ending.
-    **names : int
-        The number of a figure, counted from 1, by the name of its picture.
-    """
+def run(page: str) -> dict[str, Any]:
+    """Run the programs of ``docs/guide/<page>.md`` in their order and return their names."""
     mpl.use("agg")
-    text = (GUIDE / f"{page}.md").read_text(encoding="utf-8")
-    programs = "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
-    exec(programs, {"__name__": page})
-    for name, number in names.items():
-        plt.figure(number).savefig(IMAGES / f"{name}.png", dpi=80)
+    text = (DOCS / "guide" / f"{page}.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {"__name__": page}
+    exec("\n".join(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)), names)
+    return names
+
+
+def save_figure(number: int, name: str) -> None:
+    """Write the figure with this number, counted from 1, to ``docs/images/<name>.png``."""
+    plt.figure(number).savefig(IMAGES / f"{name}.png", dpi=80)

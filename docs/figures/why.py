@@ -1,6 +1,7 @@
 """Reliability diagrams before and after temperature scaling: ``python docs/figures/why.py``."""
 
-from programs import save_figures_of
+from programs import run, save_figure
 
 if __name__ == "__main__":
-    save_figures_of("why", why=1)
+    run("why")
+    save_figure(1, "why")
