@@ -4,7 +4,7 @@ Run ``python -m benchmarks.speed.large [--rows N]``; Linux only, a CPU, and room
 Writes rows of noise with linear classes to a temporary folder, maps them into memory, and fits an
 `InstanceSmoothedClassifier` on them, in a process of its own. Prints the peak of the process's anonymous
 memory (RssAnon, sampled every 20 ms; Python, torch and all imports included), and beside it what
-docs/guide/search.md says: the anonymous memory after a small fit, the targets, and the bytes a row.
+docs/guide/speed.md says: the anonymous memory after a small fit, the targets, and the bytes a row.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def write_rows(folder, n_rows):
 
 
 def predicted_bytes(n_rows, base):
-    """Return what docs/guide/search.md says of a fit beside `base`, what there is without rows."""
+    """Return what docs/guide/speed.md says of a fit beside `base`, what there is without rows."""
     n_train = n_rows - round(HOLD_OUT * n_rows)
     outputs = 4 * BATCH_SIZE * (2 * HIDDEN + N_CLASSES)
     batch = BYTES_AN_ITEM * BATCH_SIZE + 3 * outputs
@@ -124,7 +124,7 @@ def main():
     print(f"{shape}: {size / 1e6:.0f} MB on disk")
     print(f"anonymous memory: {base / 1e6:.0f} MB after a small fit, {peak / 1e6:.0f} MB at the peak")
     print(
-        f"the formula of docs/guide/search.md: {predicted / 1e6:.0f} MB; "
+        f"the formula of docs/guide/speed.md: {predicted / 1e6:.0f} MB; "
         f"measured/formula {peak / predicted:.2f}"
     )
     print(f"one epoch of teacher and student: {seconds:.0f} CPU s; accuracy on the hold-out", end=" ")

@@ -1,9 +1,9 @@
-"""What memory a search and a classifier take at the peak, beside what docs/guide/search.md says.
+"""What memory a search and a classifier take at the peak, beside what docs/guide/speed.md says.
 
 Run ``python -m benchmarks.speed.memory [--largest]``; Linux only, a CPU. Prints one table.
 Each case runs in a process of its own. Its memory is the peak of the resident set during ``fit``, less what
 was resident before, with everything imported, the data made and a small search done. The prediction is the
-formula of docs/guide/search.md for one stack of all candidates, or for a classifier alone.
+formula of docs/guide/speed.md for one stack of all candidates, or for a classifier alone.
 """
 
 import argparse
@@ -52,7 +52,7 @@ LARGEST = [Case(16_000, 1000, 30), Case(100_000, 1000, 0)]
 
 
 def predicted_bytes(case):
-    """Return what docs/guide/search.md says."""
+    """Return what docs/guide/speed.md says."""
     weights = 4 * ((N_FEATURES + 1) * HIDDEN + (HIDDEN + 1) * case.classes)
     outputs = 4 * BATCH_SIZE * (2 * HIDDEN + case.classes)
     targets = 4 * case.rows * case.classes

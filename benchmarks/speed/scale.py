@@ -4,7 +4,7 @@ Run ``python -m benchmarks.speed.scale``; Linux only, a CPU, one thread. Prints 
 Each line is a process of its own: CPU seconds of ``fit`` (one epoch of teacher and student) and of
 ``predict_proba`` of the same rows, the peak of the anonymous memory (RssAnon, sampled every 20 ms) of each,
 less what there was before with the data made and a small fit done, and beside it the formula of
-docs/guide/search.md. Below each series stand the growth exponents, slopes of log against log: over all of
+docs/guide/speed.md. Below each series stand the growth exponents, slopes of log against log: over all of
 it, and between its last two lines.
 """
 
@@ -56,7 +56,7 @@ class Measured:
 
 
 def fit_formula(case):
-    """Return the bytes of a fit beside the data, as docs/guide/search.md has them."""
+    """Return the bytes of a fit beside the data, as docs/guide/speed.md has them."""
     n_train = case.rows - round(HOLD_OUT * case.rows)
     weights = 4 * ((case.columns + 1) * HIDDEN + (HIDDEN + 1) * case.classes)
     outputs = 4 * BATCH_SIZE * (2 * HIDDEN + case.classes)
