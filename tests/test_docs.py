@@ -68,7 +68,7 @@ QUICK = {
 
 
 def programs(page):
-    """Yield a page's programs in their order, made quick if they are long, each with the output that the page shows."""
+    """Yield a page's programs in their order, quick if they are long, each with the output shown."""
     text = (ROOT / page).read_text(encoding="utf-8")
     fence = r"^```python\n(.*?)^```\n(?:\s*^```text\n(.*?)^```)?"
     for program, output in re.findall(fence, text, re.MULTILINE | re.DOTALL):
