@@ -9,10 +9,18 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
-.PHONY: demo test lint types contracts unit test-benchmarks skorch-suite mutation fuzz fuzz-quick kills clean
+.PHONY: demo docs test lint types contracts unit test-benchmarks skorch-suite mutation fuzz fuzz-quick kills clean clean-docs
 
 demo: $(VENV)/installed-plots
 	$(BIN)/python examples/demo_digits.py
+
+# Pages and gallery into docs/_build/html; a warning is an error. What an example printed and drew is kept in
+# docs/auto_examples, and only an example that changed is run again; `make clean-docs` forgets it.
+docs: $(VENV)/installed-docs
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
+
+clean-docs:
+	rm -rf docs/_build docs/auto_examples docs/api/generated docs/generated
 
 test: lint types contracts unit
 
@@ -60,5 +68,5 @@ $(VENV)/installed-%: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable ".[$*]"
 	touch $@
 
-clean:
+clean: clean-docs
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import sk_ils
+from sk_ils._net.sklearn_net import _HIDDEN as HIDDEN
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = "https://github.com/sk-ils/sk-ils"
@@ -31,7 +32,8 @@ extensions = [
 ]
 exclude_patterns = ["_build", "figures", "sg_execution_times.rst", "auto_examples/sg_execution_times.rst"]
 templates_path = ["_templates"]
-default_role = "py:obj"
+default_role = "literal"
+toc_object_entries_show_parents = "hide"
 nitpicky = False
 
 myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
@@ -40,7 +42,10 @@ myst_heading_anchors = 3
 autosummary_generate = True
 autodoc_typehints = "none"
 # Our classes and their own bases; what skorch and scikit-learn add is in their docs.
-autodoc_default_options = {"inherited-members": "NeuralNetClassifier, BaseSearchCV, BaseEstimator, ClassifierMixin, tuple"}
+autodoc_default_options = {
+    "inherited-members": "NeuralNetClassifier,BaseEstimator,ClassifierMixin,Module,tuple,Exception",
+    "exclude-members": "get_metadata_routing,set_fit_request,set_partial_fit_request,set_score_request",
+}
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
@@ -49,7 +54,7 @@ copybutton_prompt_is_regexp = True
 
 
 def reachable(url):
-    """Whether an inventory of another project's docs can be read, so that a build without a network is silent."""
+    """Whether the inventory of another project's docs can be read; a build without a network is silent."""
     try:
         with urllib.request.urlopen(f"{url}objects.inv", timeout=3) as reply:
             return reply.status == 200
@@ -68,6 +73,8 @@ _OTHERS = {
     "joblib": "https://joblib.readthedocs.io/en/latest/",
 }
 intersphinx_mapping = {name: (url, None) for name, url in _OTHERS.items() if reachable(url)}
+if "sklearn" not in intersphinx_mapping:
+    suppress_warnings = ["ref.term"]  # scikit-learn's glossary, in docstrings that are inherited from it
 
 
 def linkcode_resolve(domain, info):
@@ -86,6 +93,16 @@ def linkcode_resolve(domain, info):
     return f"{SOURCE}/blob/main/{file.as_posix()}#L{first}-L{first + len(lines) - 1}"
 
 
+def skip_inner_steps(app, what, name, obj, skip, options):
+    """Leave out of an estimator's page what its completions leave out: the steps by which skorch fits."""
+    return True if name in HIDDEN else None
+
+
+def setup(app):
+    """Connect the filter."""
+    app.connect("autodoc-skip-member", skip_inner_steps)
+
+
 warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 
 sphinx_gallery_conf = {
@@ -95,7 +112,6 @@ sphinx_gallery_conf = {
     "ignore_pattern": r"demo_digits\.py|__init__\.py",
     "within_subsection_order": "FileNameSortKey",
     "doc_module": ("sk_ils",),
-    "reference_url": {"sk_ils": None},
     "backreferences_dir": "generated/backreferences",
     "show_memory": False,
     "min_reported_time": 1000,

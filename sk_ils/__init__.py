@@ -12,6 +12,7 @@ _MODULE_OF = {
     "InstanceSmoothedClassifier": "classifiers",
     "SmoothingSearchCV": "model_selection",
     "TeacherClassifier": "classifiers",
+    "show_versions": "_show_versions",
 }
 _SUBMODULES = (
     "batches",

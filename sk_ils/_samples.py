@@ -41,6 +41,13 @@ class Targets(NamedTuple):
         Weights; None means equal ones.
     whole : Whole, default=None
         The batch that these samples are one process's share of; None means that they are all.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_ils.batches import Targets
+    >>> Targets(torch.tensor([2, 0])).soft is None
+    True
     """
 
     y_encoded: Tensor
@@ -126,6 +133,14 @@ class SampleSet(Dataset[Any]):
         The targets that training compares with; None means hard labels.
     weight : Tensor of shape (n_samples,), default=None
         Weights; None means equal ones.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_ils.batches import SampleSet
+    >>> samples = SampleSet(torch.rand(3, 2), torch.tensor([2, 0, 1]))
+    >>> len(samples), samples.targets(torch.tensor([2, 0])).y_encoded.tolist()
+    (3, [1, 2])
     """
 
     def __init__(

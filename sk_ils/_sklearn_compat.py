@@ -2,15 +2,16 @@
 
 import html
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import takewhile
 from traceback import format_exc
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.externals._numpydoc.docscrape import NumpyDocString
 from sklearn.metrics._scorer import _MultimetricScorer, _Scorer
 from sklearn.model_selection import _search
 from sklearn.model_selection._validation import (
@@ -35,6 +36,11 @@ from sklearn.utils.validation import _check_method_params as check_method_params
 from sklearn.utils.validation import _check_sample_weight
 
 try:
+    from sklearn.externals._numpydoc.docscrape import NumpyDocString
+except ImportError:  # before scikit-learn 1.8 the table of parameters has no texts
+    NumpyDocString = None
+
+try:
     from sklearn.callback import CallbackSupportMixin
     from sklearn.callback import with_callbacks as untyped_with_callbacks
 except ImportError:  # before scikit-learn 1.9 there are no callbacks
@@ -53,6 +59,7 @@ __all__ = [
     "NO_TASK",
     "BaseSearchCV",
     "CallbackSupportMixin",
+    "DocLinkMixin",
     "FitTask",
     "HasMethods",
     "Interval",
@@ -63,10 +70,10 @@ __all__ = [
     "available_if",
     "check_method_params",
     "check_sample_weight",
-    "describe_parameters",
     "has_callbacks",
     "insert_error_scores",
     "last_words",
+    "parameter_table",
     "routing_enabled",
     "safe_indexing",
     "score_estimator",
@@ -106,6 +113,24 @@ if TYPE_CHECKING:
     BaseSearchCV = _TypedSearch
 else:
     BaseSearchCV = _search.BaseSearchCV
+
+
+class DocLinkMixin:
+    """Where a notebook's picture of an estimator links to: the page of its class in the docs.
+
+    scikit-learn reads the three names; it links no class that is defined outside of the package.
+    """
+
+    _doc_link_module = "sk_ils"
+    _doc_link_template = "https://sk-ils.github.io/sk-ils/api/generated/{page}.html"
+
+    def _doc_link_url_param_generator(self) -> dict[str, str]:
+        """Return the page's name, which is the path under which the class is public."""
+        ours = (cls for cls in type(self).__mro__ if cls.__module__.startswith("sk_ils."))
+        public = next(cls for cls in ours if not cls.__name__.startswith("_"))
+        parts = takewhile(lambda part: not part.startswith("_"), public.__module__.split("."))
+        module = "sk_ils" if public.__name__ in sys.modules["sk_ils"].__all__ else ".".join(parts)
+        return {"page": f"{module}.{public.__name__}"}
 
 
 def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]:
@@ -192,11 +217,16 @@ def scorer_name(scorer: Any) -> str | None:
     return name if name.isidentifier() else None
 
 
-def describe_parameters(table: Any, owner: type) -> Any:
-    """Let the table of parameters that notebooks show say what each is when the mouse is over it.
+def parameter_table(show: Callable[..., Any], owner: type, doc_link: str) -> Any:
+    """Return what a notebook shows of parameters, with what each is when the mouse is over it.
 
-    scikit-learn does so only beside a link to documentation on the web.
+    scikit-learn does so only beside a link to documentation on the web. `show` is its own
+    `_get_params_html`. Deep parameters stay out: those of skorch's default callbacks are more than
+    all others.
     """
+    if NumpyDocString is None:
+        return show(deep=False)
+    table = show(deep=False, doc_link=doc_link)
     documented = NumpyDocString(inspect.getdoc(owner) or "")["Parameters"]
     texts = {name: " ".join(entry.desc) for entry in documented for name in entry.name.split(", ")}
 

@@ -45,6 +45,14 @@ class BatchLoader:
         None leaves them where they are.
     share : Share, default=None
         The rows of each batch to give; None gives all.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_ils.batches import BatchLoader, SampleSet
+    >>> samples = SampleSet(torch.rand(9, 2), torch.zeros(9, dtype=torch.int64))
+    >>> [len(X) for X, targets in BatchLoader(samples, batch_size=4)]
+    [4, 5]
     """
 
     def __init__(
@@ -176,6 +184,16 @@ class DatasetLoader:
         The rows of each batch to load; None loads all.
     **kwargs : dict
         Passed to `loader`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch.utils.data import TensorDataset
+    >>> from sk_ils.batches import DatasetLoader, SampleSet
+    >>> y = torch.tensor([0, 1, 1, 0, 1])
+    >>> samples = SampleSet(TensorDataset(torch.rand(5, 2), y), y)
+    >>> [targets.y_encoded.tolist() for X, targets in DatasetLoader(samples, batch_size=3)]
+    [[0, 1, 1], [0, 1]]
     """
 
     def __init__(
@@ -248,6 +266,20 @@ def check_keeps_rows(parameters: dict[str, Any]) -> None:
     ----------
     parameters : dict
         By name, without the prefix.
+
+    Raises
+    ------
+    ValueError
+        If `shuffle` or `drop_last` is set.
+
+    Examples
+    --------
+    >>> from sk_ils.batches import check_keeps_rows
+    >>> check_keeps_rows({"num_workers": 2})
+    >>> check_keeps_rows({"shuffle": True})  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: iterator_valid__shuffle=True would change which rows are predicted: ...
     """
     for name in ("shuffle", "drop_last"):
         if parameters.get(name):

@@ -130,7 +130,7 @@ class TeacherClassifier(CalibratedNet):
         Sorted labels.
     n_features_in_ : int
         Second dimension of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if X had string ones.
     temperature_ : float
         Logits are divided by it (see :func:`sk_ils.temperature.fit_temperature`); 1 without a
@@ -383,7 +383,7 @@ class InstanceSmoothedClassifier(CalibratedNet):
         Sorted labels.
     n_features_in_ : int
         Second dimension of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if X had string ones.
     teacher_ : classifier or None
         The fitted teacher, the frozen one as it is, None if the rule needs none or with

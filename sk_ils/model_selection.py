@@ -41,14 +41,15 @@ from sk_ils._sklearn_compat import (
     CALLBACK_LEVELS,
     BaseSearchCV,
     CallbackSupportMixin,
+    DocLinkMixin,
     FitTask,
     Interval,
     StrOptions,
     check_method_params,
     check_sample_weight,
-    describe_parameters,
     insert_error_scores,
     last_words,
+    parameter_table,
     routing_enabled,
     validate_parameter_constraints,
     warn_or_raise_about_fit_failures,
@@ -141,7 +142,7 @@ def default_param_grid(prefix: str = "", *, ensemble: bool = False) -> list[dict
     return [{prefix + name: list(values) for name, values in grid.items()} for grid in grids]
 
 
-class SmoothingSearchCV(BaseSearchCV):
+class SmoothingSearchCV(DocLinkMixin, BaseSearchCV):
     """Search over smoothing rules and their parameters at about the cost of a few fits.
 
     A GridSearchCV for :class:`sk_ils.InstanceSmoothedClassifier`. All candidates of a fold share
@@ -174,8 +175,8 @@ class SmoothingSearchCV(BaseSearchCV):
         epoch, early stopping, `temperature_` and the teacher's temperature, in the place of
         `train_split`. So every row is held out once, and the scores rest on all rows; they are a
         little too good for single networks, since the same rows chose epoch and temperature, and
-        too bad for their average (``docs/guide/search.md`` has figures). `cv` must hold every row out
-        equally often.
+        too bad for their average (``docs/guide/search.md`` has figures). `cv` must hold every row
+        out equally often.
     racing : bool, default=True
         Whether an ensemble's search drops candidates that cannot win: after each split those whose
         mean loss on the rows held out so far exceeds the best one's by a standard error of their
@@ -227,7 +228,7 @@ class SmoothingSearchCV(BaseSearchCV):
         Sorted labels, if `refit`.
     n_features_in_ : int
         Number of features, if `refit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if `refit` and X had string ones.
 
     See Also
@@ -428,7 +429,7 @@ class SmoothingSearchCV(BaseSearchCV):
         return float(super().score(X, labels_of(X, y), **params))
 
     def _get_params_html(self, deep: bool = True, doc_link: str = "") -> Any:
-        return describe_parameters(super()._get_params_html(deep=False, doc_link=doc_link), type(self))
+        return parameter_table(super()._get_params_html, type(self), doc_link)
 
     @contextmanager
     def _unfitted_on_error(self) -> Iterator[None]:
@@ -588,7 +589,7 @@ class SmoothingSearchCV(BaseSearchCV):
             self.feature_names_in_ = self.best_estimator_.feature_names_in_
 
 
-class CrossFittedClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class CrossFittedClassifier(DocLinkMixin, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     r"""Average of networks, each of which holds another part of the rows out of its training.
 
     .. math:: p(x) \propto \exp \frac{1}{M} \sum_{m=1}^{M} \ln p_m(x)
@@ -621,7 +622,7 @@ class CrossFittedClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator
         Sorted labels.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if X had string ones.
 
     See Also

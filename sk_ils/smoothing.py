@@ -43,6 +43,7 @@ from torch import Tensor
 
 from sk_ils._probabilities import as_numbers, as_numpy
 from sk_ils._sklearn_compat import (
+    DocLinkMixin,
     Interval,
     InvalidParameterError,
     check_sample_weight,
@@ -83,6 +84,14 @@ def true_class_probability(logits: Tensor, y: Tensor) -> Tensor:
     -------
     Tensor of shape (n_samples,)
         Probabilities in [0, 1].
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_ils.smoothing import true_class_probability
+    >>> logits = torch.log(torch.tensor([[0.6, 0.3, 0.1]]))
+    >>> true_class_probability(logits, torch.tensor([1]))
+    tensor([0.3000])
     """
     return torch.softmax(logits, dim=1).gather(1, y[:, None]).squeeze(1)
 
@@ -94,7 +103,7 @@ def quadratic_smoothing_factor(
 
     .. math:: \epsilon_i = \min(P_2 (p_t - P_1)^2, \epsilon_{max})
 
-    This is Eq. 3 of [1]_ in the module's references, *reconstructed* from the paper's appendix: P1
+    This is Eq. 3 of Maher and Kull (ICMLA 2021), *reconstructed* from the paper's appendix: P1
     = 0.81 and P2 = 2.1 with an upper limit of 0.2 fit its Fig. 6. The paper's body gives neither
     the limit nor its value.
 
@@ -113,6 +122,14 @@ def quadratic_smoothing_factor(
     -------
     Tensor
         Smoothing factors in [0, max_epsilon], of the same shape as `true_class_proba`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_ils.smoothing import quadratic_smoothing_factor
+    >>> proba = torch.tensor([0.25, 0.75, 1.0])
+    >>> quadratic_smoothing_factor(proba, shift=0.75, curvature=2.0, max_epsilon=0.2)
+    tensor([0.2000, 0.0000, 0.1250])
     """
     curvature = _representable(curvature, true_class_proba) if curvature else 0.0
     return (curvature * (true_class_proba - shift) ** 2).clamp(max=max_epsilon)
@@ -130,9 +147,9 @@ def _representable(value: float, tensor: Tensor) -> float:
 def wrong_class_share(logits: Tensor, y: Tensor, *, temperature: float = 1.0) -> Tensor:
     r"""Return the softmax of logits / temperature over the wrong classes only.
 
-    At temperature 1 it equals :math:`p_k / (1 - p_t)`, the form of ILS2 and ILS in [1]_. The true
-    class is masked out before the softmax, so that a teacher that is certain of the true class does
-    not lead to 0 / 0.
+    At temperature 1 it equals :math:`p_k / (1 - p_t)`, the form of ILS2 and ILS in Maher and Kull
+    (ICMLA 2021). The true class is masked out before the softmax, so that a teacher that is certain
+    of the true class does not lead to 0 / 0.
 
     Parameters
     ----------
@@ -147,6 +164,14 @@ def wrong_class_share(logits: Tensor, y: Tensor, *, temperature: float = 1.0) ->
     -------
     Tensor of shape (n_samples, n_classes)
         Rows sum to 1; exactly 0 at the true class.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_ils.smoothing import wrong_class_share
+    >>> logits = torch.log(torch.tensor([[0.6, 0.3, 0.1]]))
+    >>> wrong_class_share(logits, torch.tensor([0]))
+    tensor([[0.0000, 0.7500, 0.2500]])
     """
     wrong = logits.scatter(1, y[:, None], -torch.inf)
     # Shift before the division: the largest entry becomes 0, which overflows at no temperature.
@@ -170,6 +195,14 @@ def smoothed_targets(y: Tensor, smoothing_factor: Tensor, share: Tensor) -> Tens
     -------
     Tensor of shape (n_samples, n_classes)
         Rows sum to 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_ils.smoothing import smoothed_targets
+    >>> share = torch.tensor([[0.0, 0.75, 0.25]])
+    >>> smoothed_targets(torch.tensor([0]), torch.tensor([0.2]), share)
+    tensor([[0.8000, 0.1500, 0.0500]])
     """
     targets = smoothing_factor[:, None] * share
     return targets.scatter(1, y[:, None], (1 - smoothing_factor)[:, None])
@@ -195,6 +228,14 @@ def mixed_targets(y: Tensor, logits: Tensor, *, weight: float, temperature: floa
     -------
     Tensor of shape (n_samples, n_classes)
         Rows sum to 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_ils.smoothing import mixed_targets
+    >>> logits = torch.log(torch.tensor([[0.6, 0.3, 0.1]]))
+    >>> mixed_targets(torch.tensor([0]), logits, weight=0.5)
+    tensor([[0.8000, 0.1500, 0.0500]])
     """
     shifted = logits - logits.amax(dim=1, keepdim=True).detach()  # as in wrong_class_share
     output = torch.softmax(shifted / _representable(temperature, shifted), dim=1)
@@ -292,10 +333,32 @@ class Rule(Protocol):
         """
 
 
-class SmoothingRule(BaseEstimator):  # type: ignore[misc, unused-ignore]  # scikit-learn has no types
+class SmoothingRule(DocLinkMixin, BaseEstimator):  # type: ignore[misc, unused-ignore]  # scikit-learn has no types
     """Base of this module's rules: checks, and NumPy in and out round one pure torch function.
 
     A user's own rule need not inherit from it: see :class:`Rule`.
+
+    Examples
+    --------
+    Constant smoothing, as :class:`UniformSmoothing` has it:
+
+    >>> import torch
+    >>> from sk_ils.smoothing import SmoothingRule, smoothed_targets
+    >>> class Constant(SmoothingRule):
+    ...     needs_teacher = False
+    ...
+    ...     def __init__(self, epsilon=0.1):
+    ...         self.epsilon = epsilon
+    ...
+    ...     def torch_targets(self, y, logits):
+    ...         share = torch.full_like(logits, 1 / (logits.shape[1] - 1))
+    ...         share.scatter_(1, y[:, None], 0.0)
+    ...         return smoothed_targets(y, logits.new_full((len(y),), self.epsilon), share)
+    ...
+    ...     def _smoothing_factor(self, true_class_proba):
+    ...         return torch.full_like(true_class_proba, self.epsilon)
+    >>> Constant(epsilon=0.2).targets([0], [[3.0, 1.0, 0.0]]).round(2)
+    array([[0.8, 0.1, 0.1]])
     """
 
     #: Whether the rule reads the teacher's logits; if not, no teacher is fitted.

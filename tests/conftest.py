@@ -4,9 +4,11 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import sklearn
 import torch
 from sklearn import config_context
 from sklearn.datasets import make_classification
+from sklearn.utils.fixes import parse_version
 
 from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
 
@@ -15,6 +17,16 @@ collect_ignore = ["mutants.py", "mutation.py", "skorch_suite.py"]
 collect_ignore_glob = ["fuzz*.py"]
 
 NAMES = np.array(["ant", "bee", "cat"])
+
+
+SKLEARN = parse_version(parse_version(sklearn.__version__).base_version)
+
+
+def pytest_runtest_setup(item):
+    for mark in item.iter_markers("needs_sklearn"):
+        version, feature = mark.args
+        if parse_version(version) > SKLEARN:
+            pytest.skip(f"scikit-learn {version} is the first with {feature}")
 
 
 @pytest.fixture(scope="session")
@@ -76,3 +88,12 @@ def _global_generators_stay_untouched():
     before = torch.get_rng_state()
     yield
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.fixture
+def forgetful_accelerate():
+    """Let a test choose accelerate's precision, which a process can choose once only."""
+    state = pytest.importorskip("accelerate.state")
+    state.AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    state.AcceleratorState._reset_state(reset_partial_state=True)

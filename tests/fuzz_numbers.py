@@ -110,9 +110,10 @@ def reports(case: Case) -> None:
     }
     with case.ours("calibration_report(y_true, y_proba, ...)"):
         report = metrics.calibration_report(y, proba, **options)
-    with case.ours("report.frame()"):
+    with case.ours("report.frame(), table() and to_latex()"):
         table = report.frame()
-        text = repr(report) + report._repr_html_()
+        text = repr(report) + report._repr_html_() + report.to_latex()
+        report.table()
     case.expect("nan" not in text, "the report shows nan")
     ends = table[["value", "low", "high"]].to_numpy(dtype=float)
     case.expect(np.isfinite(ends).all(), "the report holds NaN")

@@ -19,6 +19,7 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import log_loss
 from sklearn.model_selection import cross_val_predict
 from skorch.callbacks import Callback, Checkpoint, GradientNormClipping
 from skorch.exceptions import DeviceWarning
@@ -405,3 +406,16 @@ def test_other_kinds_of_distribution_are_refused(monkeypatch):
 
 if __name__ == "__main__":
     run_script(Path(sys.argv[1]))
+
+
+@pytest.mark.usefixtures("forgetful_accelerate")
+def test_accelerate_brings_its_mixed_precision_along():
+    small = {**SMALL, "dtype": "float32"}
+    accelerator = Accelerator(cpu=True, mixed_precision="bf16")
+    half = AcceleratedStudent(accelerator=accelerator, **small).fit(X, NAMES)
+    full = InstanceSmoothedClassifier(**small).fit(X, NAMES)
+    weights = [next(net.module_.parameters()) for net in (half, full)]
+    assert {weight.dtype for weight in weights} == {torch.float32}
+    assert not torch.equal(*weights)
+    losses = [log_loss(NAMES, net.predict_proba(X)) for net in (half, full)]
+    assert losses[0] == pytest.approx(losses[1], abs=0.1)

@@ -1,5 +1,7 @@
 """The calibration report: values, intervals, null levels, and how it is shown."""
 
+import re
+import sys
 import tracemalloc
 from itertools import pairwise
 
@@ -88,6 +90,43 @@ def test_the_resamples_take_little_memory():
     assert peak < 3000 * 1000 * 8 / 2  # all counts at once would be 24 MB
 
 
+@pytest.mark.parametrize("n_rows", [1, 48, 64])  # powers of two are drawn by their bits
+def test_counts_are_those_of_rows_drawn_one_by_one(n_rows):
+    n_draws = np.full(20_001, 50)
+    drawn = list(_resampling._draw_counts(np.random.default_rng(0), n_rows, n_draws))
+    counts = np.concatenate([part for _, part in drawn], axis=1)
+    assert [some.start for some, _ in drawn[1:]] == [some.stop for some, _ in drawn[:-1]]
+    np.testing.assert_array_equal(counts.sum(axis=0), n_draws)
+    # Multinomial: a count has mean n / m and variance n / m (1 - 1 / m), two of them covariance -n / m^2.
+    mean = 50 / n_rows
+    np.testing.assert_allclose(counts.mean(axis=1), mean, rtol=0.04)
+    covariance = np.cov(counts)
+    expected = mean * (np.eye(n_rows) - 1 / n_rows)
+    np.testing.assert_allclose(covariance, expected, atol=0.05 * mean)
+
+
+@pytest.mark.parametrize(
+    "row", [[0.3, 0.2, 0.0, 0.5], [0.0, 1.0, 0.0], [2**-20, 1 - 2**-20], [1.0, 0.0], [1 / 3] * 3]
+)
+def test_classes_are_drawn_with_their_probabilities_to_the_last_bit(row, monkeypatch):
+    # Each possible value of the first 16 bits as often as the others: what is left to chance is what is drawn
+    # beyond them, so that probabilities are seen far below the noise of as many draws.
+    repeats = 300
+    n = repeats * 2**16
+
+    def all_bits(rng, shape):
+        return np.resize(np.arange(2**16, dtype=np.uint16), shape)
+
+    monkeypatch.setattr(_resampling, "_random_bits", all_bits)
+    rngs = np.random.default_rng(0).spawn(2)
+    drawn = _resampling._draw_classes(*rngs, np.array([row, row]), n)
+    for i, classes in enumerate(drawn):
+        counts = np.bincount(classes - i * len(row), minlength=len(row))
+        # Each class has at most two open values, of which each of `repeats` draws is in it or not.
+        np.testing.assert_allclose(counts, n * np.array(row), atol=5 * np.sqrt(2 * repeats / 4))
+        assert (counts[np.array(row) == 0] == 0).all()
+
+
 @pytest.mark.parametrize(("n", "n_classes"), [(200, 3), (60, 40), (700, 2)])
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])
 def test_intervals_agree_with_a_plain_bootstrap(n, n_classes, strategy):
@@ -163,6 +202,76 @@ def test_several_models_are_compared_on_the_same_resamples():
     assert widths[2] < 0.5 * max(widths[:2])
     # One model alone has the same numbers.
     assert dict(calibration_report(y, p, random_state=0)) == dict(report["a"])
+
+
+def paired_draws(y, proba, n_resamples, seed):
+    """The plain bootstrap, {metric: array of shape (n_resamples, n_models)}: the same rows for all models."""
+    n, rng = len(y), np.random.default_rng(seed)
+    edges = np.arange(1, 15) / 15
+    draws = {name: np.empty((n_resamples, len(proba))) for name in METRICS}
+    for i in range(n_resamples):
+        rows = rng.integers(n, size=n)
+        for j, p in enumerate(proba):
+            hit = np.eye(p.shape[1])[y[rows]]
+            top = p[rows].argmax(axis=1)
+            draws["accuracy"][i, j] = np.mean(top == y[rows])
+            draws["cross_entropy"][i, j] = -np.log(p[rows, y[rows]]).mean()
+            draws["brier_score"][i, j] = ((p[rows] - hit) ** 2).sum(axis=1).mean()
+
+            def error(values, hits):
+                return np.abs(np.bincount(np.searchsorted(edges, values), values - hits)).sum() / n
+
+            draws["expected_calibration_error"][i, j] = error(p[rows].max(axis=1), top == y[rows])
+            draws["classwise_calibration_error"][i, j] = np.mean(
+                [error(p[rows, k], hit[:, k]) for k in range(p.shape[1])]
+            )
+    return draws
+
+
+def test_differences_to_a_baseline_are_those_of_a_plain_paired_bootstrap():
+    y, p = simulate(300)
+    models = {"flat": softmax(0.5 * np.log(p)), "base": p, "sharp": softmax(2 * np.log(p))}
+    report = calibration_report(
+        y, models, baseline="base", n_resamples=2000, confidence_level=0.9, random_state=0
+    )
+    assert list(report) == ["flat", "base", "sharp", "flat - base", "sharp - base"]
+    assert report.baseline == "base"
+    draws = paired_draws(y, list(models.values()), 1000, seed=1)
+    for j, name in ((0, "flat"), (2, "sharp")):
+        for metric in METRICS:
+            found = report[f"{name} - base"][metric]
+            assert found.value == report[name][metric].value - report["base"][metric].value
+            difference = draws[metric][:, j] - draws[metric][:, 1]
+            low, high = np.quantile(difference, [0.05, 0.95])
+            tolerance = 0.35 * np.std(difference)
+            assert found.low == pytest.approx(low, abs=tolerance), metric
+            assert found.high == pytest.approx(high, abs=tolerance), metric
+            assert found.null_high is found.null_median is found.debiased_square is None
+
+
+def test_a_baseline_chooses_among_the_differences_and_changes_no_number():
+    y, p = simulate(200)
+    models = {"a": p, "b": softmax(2 * np.log(p)), "c": softmax(np.log(p) / 2)}
+    options = {"n_resamples": 50, "random_state": 0}
+    pairs = calibration_report(y, models, **options)
+    last = calibration_report(y, models, baseline="c", **options)
+    assert list(pairs) == ["a", "b", "c", "b - a", "c - a", "c - b"]
+    assert list(last) == ["a", "b", "c", "a - c", "b - c"]
+    assert all(last[name] == pairs[name] for name in "abc")
+    for metric in METRICS:
+        there, back = last["a - c"][metric], pairs["c - a"][metric]
+        assert (there.value, there.low, there.high) == pytest.approx((-back.value, -back.high, -back.low))
+    # A name that only the other choice of pairs would give twice is no obstacle.
+    named = {"a": p, "b": p, "b - a": p}
+    assert len(calibration_report(y, named, baseline="b", **options)) == 5
+
+
+def test_the_models_are_resampled_together_or_one_by_one(monkeypatch):
+    y, p = simulate(300)
+    models = {"a": p, "b": softmax(2 * np.log(p)), "c": softmax(np.log(p) / 2)}
+    together = calibration_report(y, models, n_resamples=50, random_state=0)
+    monkeypatch.setattr(_resampling, "_SUMS_SIZE", 1)
+    assert dict(calibration_report(y, models, n_resamples=50, random_state=0)) == dict(together)
 
 
 def test_only_scores_claim_their_nominal_coverage():
@@ -243,6 +352,134 @@ def test_frame_holds_all_numbers():
     assert scores_only.isna().all()
 
 
+def three_models(**options):
+    y, p = simulate(200)
+    models = {"a": p, "b_1": softmax(2 * np.log(p)), "c & d": softmax(np.log(p) / 2)}
+    return calibration_report(y, models, n_resamples=30, random_state=0, **options)
+
+
+def test_the_table_has_a_row_for_each_model_and_the_null_level_first():
+    report = three_models(baseline="b_1")
+    table = report.table()
+    assert list(table.index) == ["a", "b_1", "c & d"]
+    assert table.index.name == "model"
+    assert list(table.columns.get_level_values("number").unique()) == [
+        "null_median",
+        "null_high",
+        "value",
+        "difference",
+        "difference_low",
+        "difference_high",
+    ]
+    for number in ("null_median", "null_high"):
+        assert list(table[number].columns) == ERRORS
+    for number in ("value", "difference"):
+        assert list(table[number].columns) == METRICS
+    for number in ("difference_low", "difference_high"):  # no range of the others under such a name
+        assert list(table[number].columns) == SCORES
+    for (number, metric), column in table.items():
+        for model, found in column.items():
+            if not number.startswith("difference"):
+                assert found == getattr(report[model][metric], number)
+            elif model == "b_1":
+                assert np.isnan(found)
+            else:
+                attribute = number.removeprefix("difference").strip("_") or "value"
+                assert found == getattr(report[f"{model} - b_1"][metric], attribute)
+
+
+def test_the_table_of_models_without_baseline_has_no_differences():
+    several, one = three_models().table(), report_of(*simulate(100), n_resamples=5).table()
+    for table in (several, one):
+        assert list(table.columns.get_level_values("number").unique()) == [
+            "null_median",
+            "null_high",
+            "value",
+        ]
+    assert list(one.index) == ["model"]
+
+
+def latex_cells(latex):
+    """The cells of each line of a tabular."""
+    lines = [line for line in latex.splitlines() if line.endswith(r"\\")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)&", line[:-2])] for line in lines]
+
+
+def test_latex_holds_the_table_without_a_range_that_is_no_interval():
+    report = three_models(baseline="a", confidence_level=0.9)
+    latex = report.to_latex(decimals=3)
+    head, names, *lines = latex_cells(latex)
+    assert head[1] == r"\multicolumn{2}{c}{Null level}"
+    assert names == [
+        "",
+        "ECE",
+        "Class-wise ECE",
+        "Accuracy",
+        "Cross-entropy",
+        "Brier score",
+        "ECE",
+        "Class-wise ECE",
+    ]
+    assert {len(line) for line in lines} == {8}
+    first = [line[0] for line in lines]
+    minus = [r"\quad minus a", r"\quad 90\,\% interval"]
+    assert first == ["a", r"b\_1", *minus, r"c \& d", *minus]
+    for metric, place in zip(METRICS, range(3, 8), strict=True):
+        assert lines[1][place] == f"{report['b_1'][metric].value:.3f}"
+        difference = report["b_1 - a"][metric]
+        assert lines[2][place] == f"${difference.value:+.3f}$"
+        ends = f"{{[${difference.low:+.3f}$, ${difference.high:+.3f}$]}}"
+        assert lines[3][place] == (ends if metric in SCORES else "")
+    for metric, place in zip(ERRORS, (1, 2), strict=True):
+        estimate = report["c & d"][metric]
+        assert lines[4][place] == f"{estimate.null_median:.3f}--{estimate.null_high:.3f}"
+    assert "textbf" not in latex
+    assert all(rule in latex for rule in (r"\toprule", r"\midrule", r"\bottomrule", "booktabs"))
+    assert latex.count("{") == latex.count("}")
+
+
+def test_latex_of_one_model_has_one_line_and_a_caption_makes_it_a_float():
+    report = report_of(*simulate(100), n_resamples=5)
+    plain = report.to_latex()
+    assert [line[0] for line in latex_cells(plain)[2:]] == ["model"]
+    assert r"\begin{table}" not in plain
+    assert "Interval" not in plain
+    latex = report.to_latex(caption=r"Of \emph{one} model", label="tab:one")
+    assert r"\caption{Of \emph{one} model}" in latex
+    assert latex.index(r"\begin{table}") < latex.index(r"\label{tab:one}") < latex.index(r"\begin{tabular}")
+    assert latex.rstrip().endswith(r"\end{table}")
+    with pytest.raises(ValueError, match="decimals"):
+        report.to_latex(decimals=-1)
+
+
+def test_latex_escapes_what_a_name_may_hold():
+    y, p = simulate(50)
+    names = [r"50% & $x_1^2$ #3 {~} \y <z>"]
+    latex = calibration_report(y, dict.fromkeys(names, p), n_resamples=5, random_state=0).to_latex()
+    name = (
+        r"50\% \& \$x\_1\textasciicircum{}2\$ \#3 \{\textasciitilde{}\} "
+        r"\textbackslash{}y \textless{}z\textgreater{}"
+    )
+    assert f"\n{name} & " in latex
+
+
+def test_latex_needs_neither_pandas_nor_jinja2(monkeypatch):
+    report = three_models(baseline="a")
+    for module in ("pandas", "jinja2"):
+        monkeypatch.setitem(sys.modules, module, None)  # its import raises
+    assert r"\begin{tabular}" in report.to_latex()
+
+
+def test_the_null_level_stands_before_the_value():
+    report = three_models(baseline="a")
+    text = repr(report)
+    header = text.splitlines()[2]
+    assert header.split("  ")[0] == ""
+    assert re.split(r"\s{2,}", header.strip()) == ["null level", "value", "95 % range", "debiased"]
+    assert "a (baseline)" in text
+    assert "interval" not in text.split("null level: median")[0]
+
+
 def test_representations_show_every_number_and_the_caveat():
     y, p = simulate(100)
     for report in (
@@ -266,6 +503,12 @@ def test_representations_show_every_number_and_the_caveat():
     ("change", "message"),
     [
         ({"y_proba": {}}, "at least one name"),
+        ({"baseline": "a"}, "baseline='a' is the name of a model .* dict"),
+        (
+            {"baseline": "c", "y_proba": {"a": [0.1, 0.9], "b": [0.2, 0.8]}},
+            r"one of the models, \['a', 'b'\]",
+        ),
+        ({"baseline": 0}, "baseline"),
         ({"y_proba": {"": [0.1, 0.9]}}, "non-empty string"),
         ({"y_proba": [0.1, 1.9]}, "between 0 and 1"),
         ({"confidence_level": 1.0}, "confidence_level"),

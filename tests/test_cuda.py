@@ -13,9 +13,10 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import EpochScoring
+from skorch.hf import AccelerateMixin
 from torch.utils.data import TensorDataset
 
-from sk_ils import SmoothingSearchCV, TeacherClassifier
+from sk_ils import InstanceSmoothedClassifier, SmoothingSearchCV, TeacherClassifier
 from sk_ils._net import predicting_net, training
 from sk_ils.inspection import ReliabilityDisplay, SmoothingCurveDisplay
 from sk_ils.metrics import (
@@ -176,6 +177,7 @@ def test_a_network_of_the_gpu_is_unpickled_and_goes_on(student, table):
     np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
 
 
+@pytest.mark.needs_sklearn("1.8", 'CalibratedClassifierCV(method="temperature")')
 def test_scikit_learns_tools_work_on_the_gpu(student, table):
     X, y = table
     ils = student(smoothing="ils", device="cuda")
@@ -330,3 +332,21 @@ def test_fits_in_threads_give_the_network_of_the_seed(student, table):
         futures = [pool.submit(lambda: student(device="cuda").fit(X, y).predict_proba(X)) for _ in range(8)]
         for future in futures:
             np.testing.assert_array_equal(future.result(), alone)
+
+
+@pytest.mark.usefixtures("forgetful_accelerate")
+def test_accelerate_trains_in_fp16_with_a_scaled_loss(table):
+    accelerate = pytest.importorskip("accelerate")
+
+    class Accelerated(AccelerateMixin, InstanceSmoothedClassifier):
+        pass
+
+    X, y = table
+    half = Accelerated(
+        accelerator=accelerate.Accelerator(mixed_precision="fp16"), max_epochs=10, random_state=0
+    ).fit(X, y)
+    full = InstanceSmoothedClassifier(device="cuda", max_epochs=10, random_state=0).fit(X, y)
+    assert half.accelerator.scaler.get_scale() > 1
+    assert next(half.module_.parameters()).dtype == torch.float32
+    losses = [log_loss(y, net.predict_proba(X)) for net in (half, full)]
+    assert losses[0] == pytest.approx(losses[1], abs=0.1)

@@ -320,11 +320,18 @@ def test_the_ensemble_can_be_fitted_by_itself(rows, student):
     assert again.score(X, y) == np.mean(again.predict(X) == y)
 
 
-def test_calibrators_displays_and_reports_take_it(rows, student, headless):
+@pytest.mark.parametrize(
+    "method",
+    [
+        "sigmoid",
+        pytest.param("temperature", marks=pytest.mark.needs_sklearn("1.8", "this method")),
+    ],
+)
+def test_calibrators_displays_and_reports_take_it(rows, student, headless, method):
     X, y = rows
     search = ensemble(student(), {}).fit(X, y)
     for model in (search, search.best_estimator_):
-        scaled = CalibratedClassifierCV(FrozenEstimator(model), method="temperature").fit(X, y)
+        scaled = CalibratedClassifierCV(FrozenEstimator(model), method=method).fit(X, y)
         np.testing.assert_allclose(scaled.predict_proba(X).sum(axis=1), 1)
         ReliabilityDisplay.from_estimator(model, X, y)
     report = calibration_report(y, search.out_of_fold_proba_)

@@ -1,5 +1,6 @@
 """scikit-learn's own checks, one test for each, and that they ran."""
 
+from inspect import signature
 from unittest import SkipTest
 
 import pytest
@@ -14,6 +15,8 @@ from sk_ils import InstanceSmoothedClassifier, TeacherClassifier
 RULES = ["none", "uniform", "ils1", "ils2", "ils", "class", "distillation", "bootstrap"]
 # A random split and mini-batches treat a row of weight 2 other than the same row twice.
 EXPECTED = {"check_sample_weight_equivalence_on_dense_data": "a random split and mini-batches"}
+# What is expected to fail may also pass. Before scikit-learn 1.8 that is what pytest's settings say.
+LENIENT = {"xfail_strict": False} if "xfail_strict" in signature(parametrize_with_checks).parameters else {}
 OF_RULES = {
     "check_classifiers_classes",
     "check_classifiers_one_label",
@@ -59,7 +62,7 @@ def test_checks_of_the_labels_pass_with_every_rule(estimator, check):
 
 
 @pytest.mark.slow
-@parametrize_with_checks(checked(), expected_failed_checks=lambda estimator: EXPECTED, xfail_strict=False)
+@parametrize_with_checks(checked(), expected_failed_checks=lambda estimator: EXPECTED, **LENIENT)
 def test_every_check_passes(estimator, check):
     try:
         check(estimator)

@@ -33,7 +33,7 @@ from sk_ils.batches import Targets
 from sk_ils.classifiers import NonFiniteLossError
 from sk_ils.temperature import fit_temperature
 
-PAGE = Path(__file__).parents[1] / "docs" / "from_skorch.md"
+PAGE = Path(__file__).parents[1] / "docs" / "coming_from" / "skorch.md"
 
 
 class Net(nn.Module):
@@ -71,7 +71,7 @@ def test_every_line_of_the_page_has_its_test_and_every_test_its_line():
 
 
 def test_every_name_in_the_table_of_differences_is_a_line_of_the_page():
-    table = PAGE.parents[1] / "tests" / "skorch_differences.md"
+    table = PAGE.parents[2] / "tests" / "skorch_differences.md"
     named = set(re.findall(r"\((\w+)\) \|$", table.read_text(), flags=re.MULTILINE))
     assert named
     assert named <= set(re.findall(r"\((\w+)\)\.$", "\n".join(items_of(PAGE)), flags=re.MULTILINE))

@@ -174,6 +174,8 @@ def test_integer_tokens_stay_integers_when_dtype_is_none(student):
     X = rng.integers(0, 8, (200, 5)) + 8 * y[:, None]
     clf = student(module=TokenNet, dtype=None, max_epochs=20).fit(X, y)
     assert clf.score(X, y) > 0.95
+    with pytest.raises(ValueError, match=r"Long, Int.*takes whole numbers.*dtype=None"):
+        student(module=TokenNet).fit(X, y)
 
 
 def test_float64_trains_in_float64(student, table):
@@ -366,8 +368,13 @@ NO_TABLE = {
     "strings": (lambda X: np.where(X > 0, "low", "high")[:, :2], r"0 \(<U4\), 1 \(<U4\).*OrdinalEncoder"),
     "missing values of pandas": (
         lambda X: pd.DataFrame({"a": pd.array([pd.NA, *range(len(X) - 1)], dtype="Int64"), "b": X[:, 0]}),
-        "Input X contains NaN",
+        "Input X contains NaN in the columns 'a': fill",
     ),
+    "missing values": (
+        lambda X: np.where(np.arange(X.shape[1]) == 2, np.nan, X),
+        r"NaN in the columns 2: .*SimpleImputer\(add_indicator=True\) or by skrub",
+    ),
+    "missing values of pixels": (lambda X: np.full((len(X), 2, 2), np.nan), "Input X contains NaN: fill"),
     "list of strings": (lambda X: [[1.0, "low"] for _ in X], r"1 \(object\)"),
 }
 TEACHER_PROBA = {

@@ -55,6 +55,9 @@ class AlwaysInterrupt(Callback):
         raise KeyboardInterrupt
 
 
+in_1_8 = pytest.mark.needs_sklearn("1.8", 'CalibratedClassifierCV(method="temperature")')
+
+
 def test_a_pipeline_trains_and_reaches_the_rule_by_name(student, table):
     X, y = table
     pipe = make_pipeline(StandardScaler(), student())
@@ -110,7 +113,7 @@ def test_scikit_learns_calibration_curve_takes_the_probabilities(student, table)
     assert len(true) == len(predicted) > 2
 
 
-@pytest.mark.parametrize("method", ["sigmoid", "isotonic", "temperature"])
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic", pytest.param("temperature", marks=in_1_8)])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_scikit_learns_calibrators_work_on_fitted_and_unfitted_networks(student, table, method, classes):
     X, y = table
@@ -126,7 +129,13 @@ def test_scikit_learns_calibrators_work_on_fitted_and_unfitted_networks(student,
 
 
 @pytest.mark.parametrize(
-    ("method", "classes"), [("temperature", 2), ("temperature", 3), ("sigmoid", 2), ("isotonic", 2)]
+    ("method", "classes"),
+    [
+        pytest.param("temperature", 2, marks=in_1_8),
+        pytest.param("temperature", 3, marks=in_1_8),
+        ("sigmoid", 2),
+        ("isotonic", 2),
+    ],
 )
 def test_calibrators_are_exact_where_float32_probabilities_saturate(student, table, method, classes):
     """A network that is a thousand times as sure calibrates to the same probabilities.

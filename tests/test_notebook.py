@@ -1,6 +1,8 @@
 """What an editor or a notebook shows of an estimator: its text, its table of parameters, its completions."""
 
+import importlib
 import re
+from pathlib import Path
 
 import pytest
 from sklearn.base import clone
@@ -9,6 +11,8 @@ from sklearn.utils import estimator_html_repr
 
 from sk_ils import InstanceSmoothedClassifier, SmoothingSearchCV, TeacherClassifier
 from sk_ils._net import sklearn_net
+from sk_ils.smoothing import ILS2
+from sk_ils.temperature import TemperatureScaledClassifier
 
 ESTIMATORS = {
     "teacher": TeacherClassifier(max_epochs=2, module__hidden_sizes=(4,), random_state=0),
@@ -48,10 +52,12 @@ def test_no_text_shows_a_memory_address_or_what_skorch_keeps_for_itself(estimato
             assert name not in text
 
 
+@pytest.mark.needs_sklearn("1.8", "texts in the table")
 @every_estimator
 def test_the_table_has_every_parameter_with_the_text_of_the_docstring(estimator):
     page = estimator._repr_html_()
-    described = re.findall(r'<td class="param" title="[^"]{5,}">(\w+)<', page)
+    described = re.findall(r'<td class="param" title="[^"]{5,}">(\w+)<', page)  # entries of several names
+    described += re.findall(r'<span class="param-doc-description"[^>]*>\s*(\w+): .{9,}</span>', page)
     nested = {name for name in estimator.get_params(deep=False) if "__" in name}
     assert set(estimator.get_params(deep=False)) - nested <= set(described)
 
@@ -87,3 +93,30 @@ def test_a_parameter_that_is_named_as_something_hidden_is_shown():
             self.training = training
 
     assert "training" in dir(WithSplits())
+
+
+@pytest.mark.parametrize(
+    ("estimator", "page"),
+    [
+        (InstanceSmoothedClassifier(), "sk_ils.InstanceSmoothedClassifier"),
+        (TeacherClassifier(), "sk_ils.TeacherClassifier"),
+        (SmoothingSearchCV(InstanceSmoothedClassifier()), "sk_ils.SmoothingSearchCV"),
+        (TemperatureScaledClassifier(TeacherClassifier()), "sk_ils.temperature.TemperatureScaledClassifier"),
+        (ILS2(), "sk_ils.smoothing.ILS2"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_picture_links_to_a_page_of_the_api_reference(estimator, page):
+    assert f'href="https://sk-ils.github.io/sk-ils/api/generated/{page}.html' in estimator_html_repr(
+        estimator
+    )
+    module, _, name = page.rpartition(".")
+    assert name in (Path(__file__).parents[1] / "docs" / "api" / "index.rst").read_text()
+    assert getattr(importlib.import_module(module), name) is type(estimator)
+
+
+def test_the_picture_of_a_users_own_class_links_to_no_page_of_ours():
+    class Mine(TeacherClassifier):
+        pass
+
+    assert "api/generated/sk_ils" not in estimator_html_repr(Mine())

@@ -43,6 +43,7 @@ import sk_ils
 
 heavy = ("torch", "skorch", "matplotlib")
 loaded = {}
+sk_ils.show_versions  # what is called is found, not what it asks
 loaded["sk_ils"] = [name for name in heavy if name in sys.modules]
 for module in ("metrics", "inspection", "datasets", "temperature"):
     getattr(sk_ils, module)  # needs no import of its own
@@ -81,7 +82,8 @@ def test_a_search_without_networks_is_drawn_without_torch(loaded):
 def test_the_version_is_the_same_everywhere():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == sk_ils.__version__
-    assert f"version: {sk_ils.__version__}" in (ROOT / "CITATION.cff").read_text()
+    for path in ("CITATION.cff", "recipe/recipe.yaml"):
+        assert f"version: {sk_ils.__version__}\n" in (ROOT / path).read_text(), path
 
 
 def test_the_source_distribution_has_what_the_readme_links_to_and_make_test_needs():

@@ -4,6 +4,7 @@ import builtins
 import json
 import os
 import pickle
+import re
 import stat
 import sys
 
@@ -26,6 +27,7 @@ from sk_ils.modules import MLP
 from sk_ils.smoothing import ILS
 
 KINDS = ["teacher", "student"]
+on_posix = pytest.mark.skipif(os.name != "posix", reason="Windows has other rights, links and pipes")
 
 
 @pytest.fixture
@@ -549,6 +551,7 @@ def test_a_file_that_lies_is_an_error_or_an_estimator(student, table, path, kind
 # --- writing ------------------------------------------------------------------------------------------
 
 
+@on_posix
 @pytest.mark.parametrize("method", ["save", "save_params"])
 @pytest.mark.filterwarnings("ignore:Could not save parameters")
 def test_a_file_is_replaced_as_a_whole_or_not_at_all(teacher, table, path, method, monkeypatch):
@@ -579,6 +582,7 @@ def test_a_new_file_has_the_rights_that_any_new_file_has(teacher, table, path):
     assert path.stat().st_mode == other.stat().st_mode
 
 
+@on_posix
 def test_a_link_stays_a_link_and_a_pipe_a_pipe(teacher, table, path):
     clf = teacher(max_epochs=1).fit(*table)
     link, pipe = path.with_name("link"), path.with_name("pipe")
@@ -601,7 +605,7 @@ def test_a_link_stays_a_link_and_a_pipe_a_pipe(teacher, table, path):
 )
 def test_a_path_that_cannot_be_written_is_named(teacher, table, tmp_path, name, kind):
     clf = teacher(max_epochs=1).fit(*table)
-    with pytest.raises(kind, match=str(tmp_path / name)):
+    with pytest.raises(kind, match=re.escape(str(tmp_path / name))):
         clf.save(tmp_path / name)
     assert os.listdir(tmp_path) == []
     with pytest.raises(TypeError, match=r"os\.PathLike"):

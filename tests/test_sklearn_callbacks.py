@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
-from sk_ils import SmoothingSearchCV, TeacherClassifier, _sklearn_compat
+from sk_ils import SmoothingSearchCV, _sklearn_compat
 from sk_ils.model_selection import CrossFittedClassifier
 
 
@@ -64,9 +64,7 @@ class Fail(Callback):
         raise ValueError("mine")
 
 
-needs_callbacks = pytest.mark.skipif(
-    not hasattr(TeacherClassifier, "set_callbacks"), reason="scikit-learn 1.9 is the first with callbacks"
-)
+needs_callbacks = pytest.mark.needs_sklearn("1.9", "callbacks")
 
 
 @needs_callbacks

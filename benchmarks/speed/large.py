@@ -123,8 +123,10 @@ def main():
     shape = f"{arguments.rows} rows, {N_FEATURES} columns, float32, {N_CLASSES} classes"
     print(f"{shape}: {size / 1e6:.0f} MB on disk")
     print(f"anonymous memory: {base / 1e6:.0f} MB after a small fit, {peak / 1e6:.0f} MB at the peak")
-    ratio = peak / predicted
-    print(f"the formula of docs/guide/speed.md: {predicted / 1e6:.0f} MB; measured/formula {ratio:.2f}")
+    print(
+        f"the formula of docs/guide/speed.md: {predicted / 1e6:.0f} MB; "
+        f"measured/formula {peak / predicted:.2f}"
+    )
     print(f"one epoch of teacher and student: {seconds:.0f} CPU s; accuracy on the hold-out", end=" ")
     print(", ".join(f"{accuracy:.3f}" for accuracy in accuracies))
 

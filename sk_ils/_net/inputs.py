@@ -61,6 +61,7 @@ def check_features(estimator: Any, X: Any, dtype: str | None, *, reset: bool) ->
                 "with skrub's TableVectorizer, or a ColumnTransformer of OneHotEncoder(sparse_output=False) "
                 f"or OrdinalEncoder. NumPy says: {error}"
             ) from error
+        _explain_missing(X, error)
         _explain_unreadable(X, error)
         raise
     if array.dtype.kind not in "fiub":
@@ -70,6 +71,19 @@ def check_features(estimator: Any, X: Any, dtype: str | None, *, reset: bool) ->
             f"Found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is required."
         )
     return to_tensor(array.astype(np.uint8) if array.dtype == np.bool_ else array)
+
+
+def _explain_missing(X: Any, error: Exception) -> None:
+    """Raise if scikit-learn found NaN, with the columns that hold it and what to do."""
+    if "contains NaN" not in str(error):
+        return
+    named = [name for name, column in _columns(X) if has_missing(np.asarray(column))]
+    more = f" and {len(named) - 10} more" if len(named) > 10 else ""
+    where = f" in the columns {', '.join(named[:10])}{more}" if named else ""
+    raise ValueError(
+        f"Input X contains NaN{where}: fill missing values in a Pipeline, with "
+        "SimpleImputer(add_indicator=True) or by skrub's tabular_pipeline(classifier), or drop those rows."
+    ) from error
 
 
 def _explain_unreadable(X: Any, error: Exception) -> None:
@@ -129,15 +143,20 @@ def _refuse_what_is_no_table(X: Any) -> None:
 
 def _columns_without_numbers(X: Any) -> list[str]:
     """Return which columns of a table cannot be read as numbers, with their types."""
-    names = getattr(X, "columns", None)
-    if names is None:
+    if not hasattr(X, "columns"):
         array = np.asarray(X, dtype=object) if isinstance(X, list) else np.asarray(X)
-        if array.ndim != 2 or array.dtype.kind not in "OUSMm":
+        if array.dtype.kind not in "OUSMm":
             return []
-        columns = [(str(number), array[:, number]) for number in range(array.shape[1])]
-    else:
-        columns = [(repr(name), X[name]) for name in names]
-    return [f"{name} ({column.dtype})" for name, column in columns if not _is_numeric(column)]
+    return [f"{name} ({column.dtype})" for name, column in _columns(X) if not _is_numeric(column)]
+
+
+def _columns(X: Any) -> list[tuple[str, Any]]:
+    """Return a table's columns with their names or numbers; none of an array that is no table."""
+    names = getattr(X, "columns", None)
+    if names is not None:
+        return [(repr(name), X[name]) for name in names]
+    array = np.asarray(X, dtype=object) if isinstance(X, list) else np.asarray(X)
+    return [(str(number), array[:, number]) for number in range(array.shape[1])] if array.ndim == 2 else []
 
 
 def _is_numeric(column: Any) -> bool:

@@ -27,6 +27,9 @@ _FEW_ROWS = (
     "rows to each partial_fit; with a sampler of your own set iterator_train__drop_last=True. Or take "
     "LayerNorm, which needs no other rows."
 )
+# Part of the message by which torch's Embedding refuses floats.
+_FLOATS = "scalar types: Long, Int"
+_WHOLE_NUMBERS = "It takes whole numbers: pass X as integers, and dtype=None, which keeps their type."
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -63,7 +66,9 @@ def explain_module_error(error: Exception, module: nn.Module, X: Any) -> None:
         error.add_note(f"Raised by the module {name} on a batch of {batch}.")
         return
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    advice = _FEW_ROWS if _ONE_ROW in lines[0] else _advice(module, X)
+    advice = _advice(module, X)
+    for part, known in ((_ONE_ROW, _FEW_ROWS), (_FLOATS, _WHOLE_NUMBERS)):
+        advice = known if part in lines[0] else advice
     raise ValueError(f"The module {name} failed on a batch of {batch}: {lines[0]}. {advice}") from error
 
 

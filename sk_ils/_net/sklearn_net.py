@@ -21,11 +21,12 @@ from torch import nn
 from sk_ils._net.progress import QuietPrintLog
 from sk_ils._net.rollback import parameters_undone_on_error
 from sk_ils._sklearn_compat import (
+    DocLinkMixin,
     Interval,
     InvalidParameterError,
     Options,
     StrOptions,
-    describe_parameters,
+    parameter_table,
     validate_parameter_constraints,
 )
 from sk_ils.batches import BatchLoader, check_keeps_rows
@@ -40,14 +41,23 @@ _FROM_SKORCH = {
     *("fit", "partial_fit", "predict", "predict_proba", "score", "get_params", "set_params"),
     *("get_metadata_routing", "set_fit_request", "set_partial_fit_request", "set_score_request"),
     *("classes_", "history", "initialize", "forward", "forward_iter", "infer", "save_params", "load_params"),
+    "trim_for_prediction",
 }
 # What skorch keeps in its instances, and how the steps of a fit call each other.
 _INTERNAL = {
     *("classes_inferred_", "criterion_", "cuda_dependent_attributes_", "history_", "init_context_"),
     *("initialized_", "prefixes_", "virtual_params_"),
-    *("batch_targets", "check_parameters", "draw_seed", "fit_session", "fit_teacher", "load_result"),
+    *(
+        "adapt_module",
+        "batch_targets",
+        "check_parameters",
+        "draw_seed",
+        "fit_session",
+        "fit_teacher",
+        "load_result",
+    ),
     *("network_name", "place_samples", "prepare_fit"),
-    *("run_training", "set_targets", "training"),
+    *("run_training", "set_targets", "step_threads", "training"),
 }
 _HIDDEN = {name for name in dir(NeuralNetClassifier) if not name.startswith("_")} - _FROM_SKORCH
 _HIDDEN |= {*_FIXED, *_INTERNAL}
@@ -73,7 +83,7 @@ class BatchMean(PassthroughScoring):
             net.history.record(f"{self.name}_best", bool(is_best))
 
 
-class SklearnNet(NeuralNetClassifier):
+class SklearnNet(DocLinkMixin, NeuralNetClassifier):
     """Base class; see :class:`sk_ils.TeacherClassifier` for the parameters."""
 
     # skorch sets these in __init__; scikit-learn allows an unfitted estimator its parameters only.
@@ -306,12 +316,12 @@ class SklearnNet(NeuralNetClassifier):
 
     def __dir__(self) -> list[str]:
         # For completion in editors and notebooks; what is hidden works all the same.
+        # An older scikit-learn does not look whether a property is there.
         hidden = _HIDDEN.difference(self._get_param_names())
-        return [name for name in super().__dir__() if name not in hidden]
+        return [name for name in super().__dir__() if name not in hidden and hasattr(self, name)]
 
     def _get_params_html(self, deep: bool = True, doc_link: str = "") -> Any:
-        # Not the deep ones: those of skorch's default callbacks are more than all others.
-        return describe_parameters(super()._get_params_html(deep=False, doc_link=doc_link), type(self))
+        return parameter_table(super()._get_params_html, type(self), doc_link)
 
     def _get_fitted_attr_html(self, doc_link: str = "") -> Any:
         table = super()._get_fitted_attr_html(doc_link)

@@ -244,8 +244,9 @@ class StatefulNet(SklearnNet):
         that are plain: numbers, strings, None, lists, tuples and dicts of them, torch's optimizers,
         the rules of this package. It does not hold the teacher, the history and the optimizer's
         state, which no prediction needs. Other parameters are named in a warning: a class of yours
-        as `module`, callbacks, a teacher, and always `checkpoint`, `memory` and `torch_load_kwargs`, by
-        which a stranger's file could let a later fit or `load_params` read other files.
+        as `module`, callbacks, a teacher, and always `checkpoint`, `memory` and
+        `torch_load_kwargs`, by which a stranger's file could let a later fit or `load_params` read
+        other files.
 
         Parameters
         ----------

@@ -25,7 +25,19 @@ _IMPOSSIBLE = -1e30
 
 
 class NonFiniteLossError(ArithmeticError, ValueError):
-    """The training or validation loss became NaN or infinite."""
+    """The training or validation loss became NaN or infinite.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_ils import TeacherClassifier
+    >>> from sk_ils.classifiers import NonFiniteLossError
+    >>> try:
+    ...     TeacherClassifier(lr=1e30, random_state=0).fit(*load_iris(return_X_y=True))
+    ... except NonFiniteLossError as error:
+    ...     print(error)  # doctest: +ELLIPSIS
+    The valid loss of epoch 1 is nan. Lower lr (now 1e+30), scale the features ...
+    """
 
     @classmethod
     def of(cls, prefix: str, *, epoch: int, loss: float, lr: float, cause: str = "") -> Self:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sk_ils._labels import positions
 
 # A candidate leaves the race if its mean loss exceeds the best one's by so many standard errors of
-# their difference. On 18 tables the winner's test log loss was 13.4 % below that of hard labels at 1,
-# and 12.8 at 1.5, 2, 3 and without a race; of the fits .39, .47, .59, .77 and all were left
+# their difference. On 18 tables the winner's test log loss was 13.4 % below that of hard labels at
+# 1, and 12.8 at 1.5, 2, 3 and without a race; of the fits .39, .47, .59, .77 and all were left
 # (`python -m benchmarks.comparison.race`).
 _STANDARD_ERRORS = 1.0
 # In nats, that of probability 1e-15, so that one row does not decide the race.

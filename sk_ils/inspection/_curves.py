@@ -45,6 +45,15 @@ class ReliabilityCurve:
         Counts in bins of equal width.
     error : float
         The calibration error (l1) of the curve.
+
+    Examples
+    --------
+    >>> from sk_ils.inspection import ReliabilityDisplay
+    >>> y, proba = [0, 1, 1, 1], [0.2, 0.4, 0.7, 0.9]
+    >>> display = ReliabilityDisplay.from_predictions(y, proba, kind=1, n_bins=2)
+    >>> (curve,) = display.curves
+    >>> curve.mean_proba.round(2), curve.frequency
+    (array([0.3, 0.8]), array([0.5, 1. ]))
     """
 
     name: str | None

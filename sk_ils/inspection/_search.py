@@ -179,8 +179,8 @@ class SearchDisplay:
             Name of the score, for the axis. None takes the scorer's name, or "Score".
         negate_score : bool, default=None
             Whether to flip the sign, so that less is better. None flips it if the score is the
-            negative of a loss: the name of the metric begins with "neg_", or its scorer was made
-            with ``greater_is_better=False``.
+            negative of a loss: the name of the metric begins with ``"neg_"``, or its scorer was
+            made with ``greater_is_better=False``.
         name : str, default=None
             Name of the search, for legend or title.
         ax : matplotlib Axes, default=None

@@ -34,6 +34,18 @@ class SearchCell:
         Index of the best candidate in `cv_results_`.
     n_candidates : int
         Number of candidates that share the cell, since other parameters vary.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.svm import SVC
+    >>> from sk_ils.inspection import SearchDisplay
+    >>> search = GridSearchCV(SVC(), {"C": [0.1, 1, 10]}, scoring="accuracy")
+    >>> search = search.fit(*load_iris(return_X_y=True))
+    >>> cell = SearchDisplay.from_search(search, "C").cells[0]
+    >>> cell.x, round(cell.mean_score, 3)
+    (0.1, 0.92)
     """
 
     x: Any

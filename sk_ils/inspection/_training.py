@@ -41,6 +41,16 @@ class TrainingCurve:
         Cross-entropy of the hold-out's hard labels after the epoch, NaN where there was none.
     best_epoch : int or None
         Which epoch was kept, counted from 1; None if it is not known.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_ils import TeacherClassifier
+    >>> from sk_ils.inspection import TrainingDisplay
+    >>> clf = TeacherClassifier(max_epochs=5, random_state=0).fit(*load_iris(return_X_y=True))
+    >>> (curve,) = TrainingDisplay.from_estimator(clf).curves
+    >>> curve.network, curve.train_loss.shape, curve.best_epoch == clf.best_epoch_
+    ('network', (5,), True)
     """
 
     network: str

@@ -1,7 +1,8 @@
 """Calibration errors for scikit-learn: NumPy in, numbers out, no torch."""
 
 from sk_ils.metrics._errors import classwise_calibration_error, expected_calibration_error
-from sk_ils.metrics._report import CalibrationReport, Estimate, calibration_report
+from sk_ils.metrics._estimates import CalibrationReport, Estimate
+from sk_ils.metrics._report import calibration_report
 from sk_ils.metrics._scorers import (
     CalibrationScorer,
     calibration_scoring,

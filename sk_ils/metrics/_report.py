@@ -1,11 +1,10 @@
 """The calibration report: each metric with its uncertainty, for one model or several."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from html import escape
+from collections.abc import Mapping
+from dataclasses import replace
 from itertools import combinations
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +12,7 @@ from sklearn.utils import check_random_state
 
 from sk_ils._sklearn_compat import Interval, StrOptions, validate_parameter_constraints
 from sk_ils.metrics._binning import N_BINS, Strategy, bin_error
+from sk_ils.metrics._estimates import CalibrationReport, Estimate, difference_name
 from sk_ils.metrics._predictions import Predictions, check_predictions, named_models
 from sk_ils.metrics._resampling import (
     BinnedModel,
@@ -23,12 +23,10 @@ from sk_ils.metrics._resampling import (
     calibrated_draws,
 )
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["CalibrationReport", "Estimate", "calibration_report"]
+__all__ = ["calibration_report"]
 
 _CONSTRAINTS: dict[str, list[Any]] = {
+    "baseline": [str, None],
     "n_bins": [N_BINS],
     "strategy": [StrOptions({"uniform", "quantile"})],
     "n_resamples": [Interval(Integral, 2, 1_000_000, closed="both")],
@@ -36,164 +34,12 @@ _CONSTRAINTS: dict[str, list[Any]] = {
     "random_state": ["random_state"],
 }
 
-# Measured by benchmarks/paper/interval_coverage.py.
-_CAVEAT = (
-    "* The range of the bootstrap, not a confidence interval: it is too high. At a nominal 90 % it\n"
-    "  contained the true ECE in 0 % (ECE 0, 500 samples), 48 % (.035, 2000 samples) and 91 % (.115,\n"
-    "  2000 samples) of draws, the true class-wise error in 0 %. Compare the value with its null level."
-)
-_LEGEND = (
-    "range: the bootstrap's percentiles; without a star they may be read as a confidence interval.\n"
-    "null level: median and {level:g} % quantile of the error that these probabilities would show\n"
-    "  if they were perfectly calibrated. debiased: the squared l2 error minus its bias."
-)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A metric and its uncertainty.
-
-    Parameters
-    ----------
-    value : float
-        The metric, or the difference of two models' metrics.
-    low, high : float
-        Lower and upper end of the bootstrap's percentile interval.
-    nominal_coverage : bool
-        Whether the interval may be read as a confidence interval. False for calibration errors.
-    null_median, null_high : float or None, default=None
-        The 0.5 and the `confidence_level` quantile of the value that a perfectly calibrated model
-        with these probabilities would show. None for metrics without such a level.
-    debiased_square : float or None, default=None
-        The debiased squared l2 error. None for metrics that are no calibration error.
-    """
-
-    value: float
-    low: float
-    high: float
-    nominal_coverage: bool
-    null_median: float | None = None
-    null_high: float | None = None
-    debiased_square: float | None = None
-
-
-class CalibrationReport(Mapping[str, Any]):
-    """Metrics with their uncertainty, as a mapping.
-
-    For one model it maps names of metrics to `Estimate`. For several models it maps their names to
-    such mappings, and names like "b - a" to the differences of two models.
-
-    Made by :func:`calibration_report`.
-
-    Parameters
-    ----------
-    tables : dict of str -> dict of str -> Estimate
-        The estimates by model and metric. The key "" alone stands for one model without a name.
-    title : str
-        First line of the representation.
-    confidence_level : float
-        Level of the intervals and of the null level, in (0, 1).
-    """
-
-    def __init__(
-        self, tables: dict[str, dict[str, Estimate]], *, title: str, confidence_level: float
-    ) -> None:
-        self._tables = tables
-        self._title = title
-        self.confidence_level = confidence_level
-
-    def _content(self) -> dict[str, Any]:
-        return self._tables.get("", self._tables)
-
-    def __getitem__(self, key: str) -> Any:
-        return self._content()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._content())
-
-    def __len__(self) -> int:
-        return len(self._content())
-
-    def frame(self) -> "pd.DataFrame":
-        """Return the estimates as a DataFrame.
-
-        Returns
-        -------
-        pandas.DataFrame
-            A row for each metric, or for each (model, metric), and a column for each attribute of
-            `Estimate`; NaN stands for None.
-        """
-        import pandas as pd
-
-        rows = {
-            (model, metric): asdict(estimate)
-            for model, table in self._tables.items()
-            for metric, estimate in table.items()
-        }
-        frame = pd.DataFrame.from_dict(rows, orient="index")
-        frame.index = pd.MultiIndex.from_tuples(rows, names=["model", "metric"])
-        numbers = [name for name in frame.columns if name != "nominal_coverage"]
-        frame = frame.astype(dict.fromkeys(numbers, float))
-        return frame.droplevel("model") if "" in self._tables else frame
-
-    def _rows(self) -> list[list[str]]:
-        """Return the cells of the table, the header first."""
-        rows = [["", "value", f"{100 * self.confidence_level:g} % range", "null level", "debiased"]]
-        for model, table in self._tables.items():
-            if model:
-                rows.append([model, "", "", "", ""])
-            rows += [_cells(metric, estimate) for metric, estimate in table.items()]
-        return rows
-
-    def _notes(self) -> list[str]:
-        return [_LEGEND.format(level=100 * self.confidence_level), _CAVEAT]
-
-    def __repr__(self) -> str:
-        rows = self._rows()
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = []
-        for name, *cells in rows:
-            # The name of a model stands alone, above its metrics.
-            indent = "  " if any(cells) and "" not in self._tables else ""
-            padded = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
-            lines.append("  ".join([(indent + name).ljust(widths[0] + 2), *padded]).rstrip())
-        return "\n".join([self._title, "", *lines, "", *self._notes()])
-
-    def _repr_html_(self) -> str:
-        header, *rows = ([escape(cell) for cell in row] for row in self._rows())
-        body = "".join(
-            f"<tr><th style='text-align: left'>{name}</th>"
-            + "".join(f"<td style='text-align: right'>{cell}</td>" for cell in cells)
-            + "</tr>"
-            for name, *cells in rows
-        )
-        head = "".join(f"<th>{cell}</th>" for cell in header)
-        notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in self._notes())
-        return (
-            f"<table><caption>{escape(self._title)}</caption><thead><tr>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table>{notes}"
-        )
-
-
-def _cells(metric: str, estimate: Estimate) -> list[str]:
-    mark = " " if estimate.nominal_coverage else "*"
-    null = debiased = ""
-    if estimate.null_median is not None and estimate.null_high is not None:
-        null = f"{_short(estimate.null_median)} to {_short(estimate.null_high)}"
-    if estimate.debiased_square is not None:
-        debiased = _short(estimate.debiased_square)
-    interval = f"[{_short(estimate.low)}, {_short(estimate.high)}]{mark}"
-    return [metric, _short(estimate.value), interval, null, debiased]
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 1e-3 else f"{value:#.4g}"
-
 
 def calibration_report(
     y_true: ArrayLike,
     y_proba: ArrayLike | Mapping[str, ArrayLike],
     *,
+    baseline: str | None = None,
     labels: ArrayLike | None = None,
     n_bins: int = 15,
     strategy: Strategy = "uniform",
@@ -204,9 +50,10 @@ def calibration_report(
 ) -> CalibrationReport:
     """Report accuracy, cross-entropy, Brier score and both calibration errors, with uncertainty.
 
-    Every metric comes with a bootstrap interval. The calibration errors also come with their
-    debiased estimate and their null level: a perfectly calibrated model has a positive error on any
-    finite sample, and an error within the null level is no evidence of miscalibration.
+    Accuracy, cross-entropy and Brier score come with a bootstrap interval. The calibration errors
+    come with their null level and their debiased estimate: a perfectly calibrated model has a
+    positive error on any finite sample, and an error within the null level is no evidence of
+    miscalibration. The ends of their bootstrap are a range only, no interval (see Notes).
 
     Parameters
     ----------
@@ -215,8 +62,12 @@ def calibration_report(
         fastest.
     y_proba : array-like of shape (n_samples, n_classes) or (n_samples,), or dict of such
         Probabilities; see :func:`expected_calibration_error`. A dict maps the names of models to
-        their probabilities for the same samples; the report then also contains the paired
-        difference of each two models, the later minus the earlier in the dict.
+        their probabilities for the same samples; the report then also contains the differences of
+        models, paired over the same resampled samples.
+    baseline : str, default=None
+        The name of a model in `y_proba`: the report then holds the difference of each other model
+        to it, "name - baseline". None takes the difference of each two models, the later minus the
+        earlier in the dict.
     labels : array-like of shape (n_classes,), default=None
         The label of each column of `y_proba`, in the columns' order: a classifier's `classes_`.
         None takes the sorted distinct values of `y_true`, which must then be as many as the
@@ -239,15 +90,16 @@ def calibration_report(
     -------
     CalibrationReport
         A mapping with the keys "accuracy", "cross_entropy" (nats), "brier_score" (sum over classes,
-        0 to 2), "expected_calibration_error" and "classwise_calibration_error" (l1, macro), with
-        `frame()` and a representation for terminal and notebook. For several models, a mapping of
-        such mappings.
+        0 to 2), "expected_calibration_error" and "classwise_calibration_error" (l1, macro). For
+        several models, a mapping of such mappings. It has a representation for terminal and
+        notebook; `frame()` returns a DataFrame with all numbers, `table()` one with a row for each
+        model and a column for each metric, `to_latex()` that table for a paper.
 
     Raises
     ------
     ValueError
-        For the same reasons as in :func:`expected_calibration_error`, and if a model is named like
-        the difference of two others.
+        For the same reasons as in :func:`expected_calibration_error`, if `baseline` is none of the
+        models, and if a model is named like the difference of two others.
 
     See Also
     --------
@@ -258,7 +110,7 @@ def calibration_report(
     The percentile intervals of accuracy, cross-entropy, Brier score and of their paired differences
     reach their nominal coverage. Those of calibration errors do not, because resampling adds to the
     bias that the error already has: at a nominal 90 %, with 10 classes, they contained the
-    true ECE in 0 % (true ECE 0 or .035, 500 samples), 48 % (.035, 2000 samples) and 91 % (.115,
+    true ECE in 0 % (true ECE 0 or .035, 500 samples), 49 % (.035, 2000 samples) and 91 % (.115,
     2000 samples) of 400 draws, the true class-wise error in 0 % of all these.
     `Estimate.nominal_coverage` is True for the intervals of the first kind.
 
@@ -289,8 +141,19 @@ def calibration_report(
     True
     >>> report["logistic - bayes"]["cross_entropy"].high < 0
     True
+
+    The models in a table, with their differences to the first:
+
+    >>> report = calibration_report(y_test, y_proba, baseline="bayes", random_state=0)
+    >>> report.table()["difference"].loc["logistic", ["accuracy", "cross_entropy"]].round(2)
+    metric
+    accuracy         0.08
+    cross_entropy   -2.17
+    Name: logistic, dtype: float64
+    >>> latex = report.to_latex(caption="Two models on handwritten digits")
     """
     options = {
+        "baseline": baseline,
         "n_bins": n_bins,
         "strategy": strategy,
         "n_resamples": n_resamples,
@@ -300,38 +163,60 @@ def calibration_report(
     validate_parameter_constraints(_CONSTRAINTS, options, caller_name="calibration_report")
     seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
     named = named_models(y_proba, alone="")
-    _check_names(named)
+    pairs = _pairs(list(named), baseline)
+    _check_names(list(named), pairs)
     models = {
         name: bin_model(_weighted_rows(y_true, proba, labels, sample_weight), n_bins, strategy)
         for name, proba in named.items()
     }
-    draws = {name: bootstrap(model, n_resamples, seed) for name, model in models.items()}
+    draws = dict(zip(models, bootstrap(list(models.values()), n_resamples, seed), strict=True))
     values = {name: _values(model) for name, model in models.items()}
     tables: dict[str, dict[str, Estimate]] = {}
     for name, model in models.items():
         null = calibrated_draws(model, n_resamples, seed)
         tables[name] = _estimates(values[name], draws[name], confidence_level)
         tables[name] |= _with_null(tables[name], model, null, confidence_level)
-    for a, b in combinations(models, 2):
-        difference = ScoreDraws(*(y - x for x, y in zip(draws[a], draws[b], strict=True)))
-        tables[_difference(a, b)] = _estimates(values[b] - values[a], difference, confidence_level)
+    differences = {
+        (b, a): _estimates(
+            values[b] - values[a],
+            ScoreDraws(*(y - x for x, y in zip(draws[a], draws[b], strict=True))),
+            confidence_level,
+        )
+        for b, a in pairs
+    }
     shape = next(iter(models.values())).predictions.proba.shape
     size = f"{shape[0]} samples, {shape[1]} classes, {n_bins} {strategy} bins, {n_resamples} resamples"
-    return CalibrationReport(tables, title=f"Calibration report: {size}", confidence_level=confidence_level)
+    return CalibrationReport(
+        tables,
+        differences,
+        title=f"Calibration report: {size}",
+        confidence_level=confidence_level,
+        baseline=baseline,
+    )
 
 
-def _difference(a: str, b: str) -> str:
-    return f"{b} - {a}"
+def _pairs(models: list[str], baseline: str | None) -> list[tuple[str, str]]:
+    """Return the pairs (b, a) of models whose difference b - a is reported."""
+    if baseline is None:
+        return [(b, a) for a, b in combinations(models, 2)]
+    if models == [""]:
+        raise ValueError(
+            f"baseline={baseline!r} is the name of a model to compare others with: pass y_proba as a dict "
+            "{name: probabilities}, not the probabilities of one model."
+        )
+    if baseline not in models:
+        raise ValueError(f"baseline must be one of the models, {models}; got {baseline!r}.")
+    return [(model, baseline) for model in models if model != baseline]
 
 
-def _check_names(models: Mapping[str, Any]) -> None:
+def _check_names(models: list[str], pairs: list[tuple[str, str]]) -> None:
     """Raise ValueError if two entries of the report would have the same name."""
-    names = [*models, *(_difference(a, b) for a, b in combinations(models, 2))]
+    names = [*models, *(difference_name(*pair) for pair in pairs)]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ValueError(
             f"The report names a difference of two models {sorted(twice)[0]!r}, and another entry, too: "
-            f"rename models; got {list(models)}."
+            f"rename models; got {models}."
         )
 
 

@@ -1,6 +1,6 @@
 """The metrics of a report on resampled data: the bootstrap and the null level."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,6 +24,8 @@ __all__ = ["BinnedModel", "ErrorDraws", "ScoreDraws", "bin_model", "bootstrap", 
 
 # Elements (rows times resamples) whose draws belong together: other numbers here, other draws.
 _BATCH_SIZE = 2**20
+# Elements of the sums that are in memory at a time, 128 MB: so many models are resampled together.
+_SUMS_SIZE = 2**24
 # Elements that are in memory at a time: half a megabyte of float64, which stays in the second-level
 # cache from step to step.
 _BLOCK_SIZE = 2**16
@@ -85,27 +87,51 @@ def bin_model(predictions: Predictions, n_bins: int, strategy: Strategy) -> Binn
     )
 
 
-@_quiet_blas
-def bootstrap(model: BinnedModel, n_resamples: int, seed: int) -> ScoreDraws:
+def bootstrap(models: Sequence[BinnedModel], n_resamples: int, seed: int) -> list[ScoreDraws]:
     """Return the metrics of rows drawn with replacement, n_samples in each resample.
 
-    Equal seeds draw equal rows, also for other models of these rows: the draws are paired.
+    The models are predictions of the same rows. Equal seeds draw equal rows for all of them: the
+    draws are paired.
     """
+    n_lines = max(_n_lines(model) for model in models)
+    together = max(1, _SUMS_SIZE // (n_lines * n_resamples))
+    groups = [models[start : start + together] for start in range(0, len(models), together)]
+    return [draws for group in groups for draws in _bootstrap_together(group, n_resamples, seed)]
+
+
+@_quiet_blas
+def _bootstrap_together(models: Sequence[BinnedModel], n_resamples: int, seed: int) -> list[ScoreDraws]:
     rng = np.random.default_rng(seed)
-    n_samples, n_bins = len(model.weight), len(model.confidence_sums.weight)
-    n_classes = len(model.predictions.labels)
-    sums = np.zeros((4 + n_bins * (1 + n_classes), n_resamples))
+    n_samples = len(models[0].weight)
+    sums = [np.zeros((_n_lines(model), n_resamples)) for model in models]
     left = np.full(n_resamples, n_samples)  # draws that are left for later rows
-    for rows, proba in _batches(model.predictions, n_resamples, _BATCH_SIZE):
+    batches = (_batches(model.predictions, n_resamples, _BATCH_SIZE) for model in models)
+    for batch in zip(*batches, strict=True):
+        rows = batch[0][0]
         n_rows = rows.stop - rows.start
         hits = rng.binomial(left, n_rows / (n_samples - rows.start))
         left -= hits
-        parts = _summands(model, rows, proba)
+        parts = [
+            (total, line, summand)
+            for total, model, (_, proba) in zip(sums, models, batch, strict=True)
+            for line, summand in _summands(model, rows, proba)
+        ]
         for some, counts in _draw_counts(rng, n_rows, hits):
-            for line, summand in parts:
-                sums[line, some] += summand @ counts
+            for total, line, summand in parts:
+                total[line, some] += summand @ counts
+    return [_metrics(model, total) for model, total in zip(models, sums, strict=True)]
+
+
+def _n_lines(model: BinnedModel) -> int:
+    """Return the number of sums of a resample; see `_summands`."""
+    return 4 + model.confidence_sums.weight.size + model.class_sums.weight.size
+
+
+def _metrics(model: BinnedModel, sums: NDArray[np.float64]) -> ScoreDraws:
+    """Return the metrics of the resamples from the sums of their rows."""
+    n_classes, n_bins = model.class_sums.weight.shape
     weight, scores, gaps = sums[0], sums[1:4], sums[4 : 4 + n_bins]
-    class_gaps = sums[4 + n_bins :].reshape(n_classes, n_bins, n_resamples)
+    class_gaps = sums[4 + n_bins :].reshape(n_classes, n_bins, -1)
     errors = np.abs(gaps).sum(axis=0), np.abs(class_gaps).sum(axis=1).mean(axis=0)
     return ScoreDraws._make([*scores / weight, *np.divide(errors, weight)])
 
@@ -150,28 +176,31 @@ def _summands(model: BinnedModel, rows: slice, proba: NDArray[Any]) -> list[tupl
 def calibrated_draws(model: BinnedModel, n_resamples: int, seed: int) -> ErrorDraws:
     """Return the errors of the same probabilities with labels drawn from them."""
     rng = np.random.default_rng(seed)
+    more_bits = rng.spawn(1)[0]
     n_classes, n_bins = model.class_sums.weight.shape
     hits = np.zeros((n_bins, n_resamples))
-    class_hits = np.zeros((n_classes * n_bins, n_resamples))
+    class_hits = np.zeros(n_classes * n_bins * n_resamples)
     resample = np.arange(n_resamples)
     for rows, proba in _batches(model.predictions, n_resamples, _BLOCK_SIZE):
         w = model.weight[rows]
-        drawn = _draw_classes(rng, proba, n_resamples)  # (row, resample)
-        right = (drawn == proba.argmax(axis=1)[:, None]).astype(np.float64)
+        drawn = _draw_classes(rng, more_bits, proba, n_resamples)  # (row, resample)
+        best = proba.argmax(axis=1) + np.arange(0, proba.size, n_classes)
+        right = (drawn == best[:, None]).astype(np.float64)
         hits += _one_hot(model.confidence_index[rows], w, n_bins) @ right
         cells = (model.class_index[rows] + np.arange(n_classes) * n_bins) * n_resamples
-        drawn += np.arange(0, cells.size, n_classes)[:, None]
-        cell = cells.take(drawn) + resample
-        np.add.at(class_hits.ravel(), cell.ravel(), np.broadcast_to(w[:, None], cell.shape).ravel())
+        cell = cells.take(drawn)
+        cell += resample
+        np.add.at(class_hits, cell.ravel(), np.repeat(w, n_resamples))
     total = model.weight.sum()
     gaps = model.confidence_sums.proba[:, None] - hits
-    class_gaps = model.class_sums.proba.reshape(-1, 1) - class_hits
+    class_gaps = model.class_sums.proba.reshape(-1, 1) - class_hits.reshape(-1, n_resamples)
     return ErrorDraws(np.abs(gaps).sum(axis=0) / total, np.abs(class_gaps).sum(axis=0) / n_classes / total)
 
 
 def _batches(predictions: Predictions, n_resamples: int, size: int) -> Iterator[tuple[slice, NDArray[Any]]]:
     start = 0
-    for chunk in predictions.chunks(max_rows=max(1, size // n_resamples)):
+    n_rows = max(1, size // n_resamples)
+    for chunk in predictions.chunks(max_rows=2 ** (n_rows.bit_length() - 1)):
         rows = slice(start, start + len(chunk.codes))
         yield rows, chunk.proba
         start = rows.stop
@@ -181,34 +210,65 @@ def _draw_counts(
     rng: np.random.Generator, n_rows: int, n_draws: NDArray[np.intp]
 ) -> Iterator[tuple[slice, NDArray[np.float64]]]:
     """Yield some resamples at a time, and how often each row is drawn in them, (n_rows, some)."""
-    step = max(1, _BLOCK_SIZE // n_rows)
+    # Odd, since the counts of two rows are so far apart: powers of two would share few cache lines.
+    step = max(1, _BLOCK_SIZE // n_rows - 1) | 1
+    drawn = _draw_rows(rng, n_rows, int(n_draws.sum()))
+    first = np.concatenate(([0], np.cumsum(n_draws)))
     for start in range(0, len(n_draws), step):
         n_drawn = n_draws[start : start + step]
         n_some = len(n_drawn)
-        cell = rng.integers(n_rows, size=n_drawn.sum())
-        cell *= n_some
+        cell = drawn[first[start] : first[start + n_some]] * np.intp(n_some)
         cell += np.repeat(np.arange(n_some), n_drawn)
         counts = np.bincount(cell, minlength=n_rows * n_some).astype(np.float64)
         yield slice(start, start + n_some), counts.reshape(n_rows, n_some)
 
 
-def _draw_classes(rng: np.random.Generator, proba: NDArray[Any], n_resamples: int) -> NDArray[np.intp]:
-    """Return classes drawn from the rows' probabilities, shape (n_rows, n_resamples)."""
+def _draw_rows(rng: np.random.Generator, n_rows: int, n_draws: int) -> NDArray[Any]:
+    """Return equally probable row numbers, integers of any type and shape (n_draws,)."""
+    if n_rows & (n_rows - 1) or n_rows > 2**16:
+        return rng.integers(n_rows, size=n_draws)
+    # Some bits of a random number are the row's number, which costs a quarter of a division.
+    return _random_bits(rng, (n_draws,)) & np.uint16(n_rows - 1)
+
+
+def _random_bits(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.uint16]:
+    """Return 16 random bits for each element, drawn 64 at a time."""
+    *rows, n = shape
+    drawn = rng.integers(2**64 - 1, size=(*rows, -(-n // 4)), dtype=np.uint64, endpoint=True)
+    return drawn.view(np.uint16)[..., :n]
+
+
+def _draw_classes(
+    rng: np.random.Generator, more_bits: np.random.Generator, proba: NDArray[Any], n_resamples: int
+) -> NDArray[np.intp]:
+    """Return classes drawn from the rows' probabilities, as positions in ``proba.ravel()``.
+
+    The array has the shape (n_rows, n_resamples).
+    """
     n_rows, n_classes = proba.shape
     cumulated = np.cumsum(proba, axis=1, dtype=np.float64)
     cumulated /= cumulated[:, -1:]
-    u = rng.random((n_rows, n_resamples))
-    if n_classes <= _FEW_CLASSES:
-        few, is_above = np.zeros((2, *u.shape), dtype=np.uint8)
-        for threshold in cumulated.T[:-1]:
-            np.greater_equal(u, threshold[:, None], out=is_above.view(bool))
-            few += is_above
-        below: NDArray[np.intp] = few.astype(np.intp)
-        return below
-    # Row i's thresholds lie between i and i + 1, so that one sorted array holds them all.
     row = np.arange(n_rows)[:, None]
-    found = np.searchsorted((cumulated + row).ravel(), (u + row).ravel(), side="right")
-    drawn: NDArray[np.intp] = np.minimum(found.reshape(u.shape) - row * n_classes, n_classes - 1)
+    drawn: NDArray[np.intp]
+    if n_classes > _FEW_CLASSES:
+        u = rng.random((n_rows, n_resamples))
+        # Row i's thresholds lie between i and i + 1, so that one sorted array holds them all.
+        found = np.searchsorted((cumulated + row).ravel(), (u + row).ravel(), side="right")
+        drawn = np.minimum(found.reshape(u.shape), row * n_classes + n_classes - 1)
+        return drawn
+    # The first 16 bits of a uniform number nearly always tell its class, and cost a quarter of them
+    # all. Its other bits are drawn only where the first ones are those of a cumulated probability:
+    # so the classes have the same distribution as with all bits of each.
+    bits = _random_bits(rng, (n_rows, n_resamples))
+    first_bits = np.minimum(cumulated * 2**16, 2**16 - 1).astype(np.uint16)
+    n_below = np.zeros(bits.shape, dtype=np.uint8)
+    for threshold in first_bits.T[:-1]:
+        n_below += np.greater(bits, threshold[:, None]).view(np.uint8)
+    drawn = n_below + row * n_classes
+    open_row, open_column = np.divmod(np.flatnonzero(first_bits.take(drawn) == bits), n_resamples)
+    u = (bits[open_row, open_column] + more_bits.random(len(open_row))) / 2**16
+    below = u[:, None] >= cumulated[open_row, :-1]
+    drawn[open_row, open_column] = open_row * n_classes + below.sum(axis=1)
     return drawn
 
 

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from sk_ils._labels import check_not_missing, distinct, positions, shown
 from sk_ils._probabilities import as_numbers, as_numpy
 from sk_ils._sklearn_compat import (
+    DocLinkMixin,
     InvalidParameterError,
     StrOptions,
     check_method_params,
@@ -36,7 +37,7 @@ _LOG_ZERO = np.log(1e-7)
 _LOG_LOWEST = np.log(1e-30)
 
 
-class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class TemperatureScaledClassifier(DocLinkMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     r"""Any classifier, with its probabilities scaled by one temperature for all classes.
 
     .. math:: p_k \propto q_k^{1 / T}
@@ -67,7 +68,7 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         Sorted labels; those of a frozen classifier.
     n_features_in_ : int
         Second dimension of X, if the classifier tells it.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if the classifier tells them.
     estimators_ : list of classifiers
         The fitted ones, one for each split if they are averaged, else one.

@@ -166,7 +166,7 @@ def fit_temperature(logits: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | 
     the number n of samples; with weights, n is Kish's effective number
     :math:`W^2 / \sum_i w_i^2`. So the scale of the weights does not matter, and the prior counts as
     much against a few heavy samples as against a few samples. This is temperature scaling
-    ([1]_ in the module's references) as a maximum a posteriori estimate: ln T has a normal prior
+    (Guo et al., ICML 2017, section 4.2) as a maximum a posteriori estimate: ln T has a normal prior
     with standard deviation 1/2. With many samples the prior does not matter. On a small hold-out
     that is classified without an error the maximum-likelihood T is 0; the prior keeps T at a
     sensible value.

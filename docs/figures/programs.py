@@ -1,0 +1,25 @@
+"""The programs of a page of the user guide, run for what they define and the figures they draw."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+
+DOCS = Path(__file__).resolve().parents[1]
+IMAGES = DOCS / "images"
+
+
+def run(page: str) -> dict[str, Any]:
+    """Run the programs of ``docs/guide/<page>.md`` in their order and return their names."""
+    mpl.use("agg")
+    text = (DOCS / "guide" / f"{page}.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {"__name__": page}
+    exec("\n".join(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)), names)
+    return names
+
+
+def save_figure(number: int, name: str) -> None:
+    """Write the figure with this number, counted from 1, to ``docs/images/<name>.png``."""
+    plt.figure(number).savefig(IMAGES / f"{name}.png", dpi=80)
