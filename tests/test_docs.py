@@ -34,10 +34,6 @@ PAGES += sorted(
 LONG = (
     "README.md",
     "docs/coming_from/skorch.md",
-    "docs/guide/clusters.md",
-    "docs/guide/saving.md",
-    "docs/guide/search.md",
-    "docs/guide/training.md",
     "docs/metrics.md",
 )
 PROJECT_PAGES = sorted(path.name for path in ROOT.glob("*.md") if path.name != "README.md")
