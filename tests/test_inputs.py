@@ -337,6 +337,10 @@ BAD = {
         lambda X, y: {"X": X, "y": np.eye(3)[np.unique(y, return_inverse=True)[1]]},
         r"argmax\(axis=1",
     ),
+    "several labels a row": (
+        lambda X, y: {"X": X, "y": np.c_[np.ones(len(y)), y == y[0]]},
+        "a classifier for each column, as by MultiOutputClassifier",
+    ),
     "one-hot y of a Dataset": (lambda X, y: {"X": Pairs(X, torch.eye(3)[np.arange(len(y)) % 3])}, "argmax"),
     "labels of an Enum": (
         lambda X, y: {"X": X, "y": [Size(1 + "abc".index(name[0])) for name in y]},
@@ -835,6 +839,8 @@ def test_classes_that_are_no_list_of_labels_are_refused(teacher, table, classes)
         ({"module_hidden_sizes": (8,)}, "'module_hidden_sizes'; did you mean 'module__hidden_sizes'"),
         ({"iterator_train_num_workers": 1}, "did you mean 'iterator_train__num_workers'"),
         ({"max_epoch": 3}, "did you mean 'max_epochs'"),
+        ({"hidden_layer_sizes": (8,)}, "'hidden_layer_sizes'; here that is module__hidden_sizes"),
+        ({"early_stopping": True}, "here that is patience=20"),
         ({"optimizer": "adam"}, r"a class, got the name 'adam': pass torch\.optim\.Adam\.$"),
         ({"optimizer": "qwertz"}, "one of torch.optim, such as torch.optim.Adam"),
         ({"qwertz": 3}, r"unexpected parameter 'qwertz'\.$"),
@@ -843,6 +849,13 @@ def test_classes_that_are_no_list_of_labels_are_refused(teacher, table, classes)
 def test_a_wrong_parameter_gets_the_hint_that_helps(teacher, table, parameters, message):
     with pytest.raises(TypeError, match=message):
         teacher(**parameters).fit(*table)
+
+
+def test_a_name_in_the_modules_place_is_refused(student, teacher, table):
+    with pytest.raises(TypeError, match=r"None, got 'ils'\. Did you mean smoothing='ils'\?$"):
+        student(module="ils").fit(*table)
+    with pytest.raises(TypeError, match=r"or None, got 'ils'\.$"):
+        teacher(module="ils").fit(*table)
 
 
 def test_a_device_that_is_not_there_is_refused(teacher, table, monkeypatch):

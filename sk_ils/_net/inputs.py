@@ -324,12 +324,13 @@ def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
             "bring its own labels."
         )
     y = as_numpy(y)
-    shape = np.asarray(y).shape
-    if len(shape) == 2 and shape[1] > 1:
-        raise ValueError(
-            f"y should be a 1d array of labels, got shape {shape}. Turn one-hot rows into labels: "
-            "y.argmax(axis=1)."
-        )
+    rows = np.asarray(y)
+    if rows.ndim == 2 and rows.shape[1] > 1:
+        one_hot = "Turn one-hot rows into labels: y.argmax(axis=1)."
+        several = "Rows with several labels need a classifier for each column, as by MultiOutputClassifier."
+        are_flags = rows.dtype.kind in "iufb" and np.isin(rows, (0, 1)).all()
+        cure = several if are_flags and (rows.sum(axis=1) != 1).any() else one_hot
+        raise ValueError(f"y should be a 1d array of labels, got shape {rows.shape}. {cure}")
     labels: NDArray[Any] = column_or_1d(y, warn=True)
     if len(labels) != n_rows:
         raise ValueError(

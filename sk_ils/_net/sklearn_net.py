@@ -271,8 +271,15 @@ class SklearnNet(DocLinkMixin, NeuralNetClassifier):
         known = [name for name in self._get_param_names() if name not in self._params_to_validate]
         for name in self._params_to_validate:
             if "__" not in name:
-                hint = _hint(name, known)
+                here = _ELSEWHERE.get(name)
+                hint = f"; here that is {here}." if here else _hint(name, known)
                 raise TypeError(f"{type(self).__name__} got an unexpected parameter {name!r}{hint}")
+        if isinstance(self.module, str):
+            hint = f" Did you mean smoothing={self.module!r}?" if "smoothing" in known else ""
+            raise InvalidParameterError(
+                f"module, the first parameter, must be a torch module's class or instance, or None, got "
+                f"{self.module!r}.{hint}"
+            )
         check_keeps_rows(self.get_params_for("iterator_valid"))
         _check_optimizer(self.optimizer)
         validate_parameter_constraints(
@@ -393,6 +400,24 @@ def _parameters_of(mro: tuple[type, ...]) -> tuple[str, ...]:
             if cls is SklearnNet or not open_ended:
                 break
     return tuple(named)
+
+
+# What parameters of MLPClassifier, Keras and skorch are called here.
+_ELSEWHERE = {
+    "alpha": "optimizer__weight_decay",
+    "early_stopping": "patience=20, or patience=None for none",
+    "epochs": "max_epochs",
+    "hidden_layer_sizes": "module__hidden_sizes",
+    "label_smoothing": 'smoothing="uniform", smoothing__epsilon',
+    "learning_rate": "lr",
+    "learning_rate_init": "lr",
+    "max_iter": "max_epochs",
+    "n_iter_no_change": "patience",
+    "solver": "optimizer",
+    "validation_fraction": "train_split",
+    "validation_split": "train_split",
+    "weight_decay": "optimizer__weight_decay",
+}
 
 
 def _hint(name: str, known: list[str]) -> str:
