@@ -172,7 +172,7 @@ def test_the_links_of_a_page_lead_somewhere(page):
             continue
         file, _, anchor = local.partition("#")
         if "auto_examples/" in file:
-            file = f"examples/{Path(file).stem}.py"
+            file = f"examples/{Path(file).stem}.py".replace("index.py", "README.rst")
         elif "api/" in file:
             file = "docs/api/index.rst"
         assert (ROOT / file).exists(), link
