@@ -116,15 +116,15 @@ def test_the_programs_of_a_page_run_and_print_what_it_shows(page, names, capsys,
     monkeypatch.chdir(tmp_path)  # for the files that they write
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setenv("KERAS_BACKEND", "torch")  # which the page sets for good
-    with torch.random.fork_rng(devices=[]):  # for the modules that they build, and for Keras' seed
-        for program, output in programs(page):
-            capsys.readouterr()
+    for program, output in programs(page):
+        capsys.readouterr()
+        with torch.random.fork_rng(devices=[]):  # for the modules that they build themselves
             exec(program, names)
-            printed = capsys.readouterr().out
-            assert not output or form_of(printed) == form_of(output), f"{program}\n prints\n{printed}"
-            # What a page calls the same number is the same.
-            for theirs, ours in re.findall(SAME_NUMBER, printed):
-                assert float(theirs) == pytest.approx(float(ours), abs=2e-6), printed
+        printed = capsys.readouterr().out
+        assert not output or form_of(printed) == form_of(output), f"{program}\n prints\n{printed}"
+        # What a page calls the same number is the same.
+        for theirs, ours in re.findall(SAME_NUMBER, printed):
+            assert float(theirs) == pytest.approx(float(ours), abs=2e-6), printed
     if page == "docs/metrics.md":
         # Its recipe for labels 1 to 3 is right: those of scikit-learn alone would be uniform.
         proba = names["calibrated"].predict_proba(names["X_test"])
