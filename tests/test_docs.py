@@ -63,6 +63,9 @@ QUICK = {
 }
 
 
+SAME_NUMBER = r"theirs (\d+\.\d+), ours (\d+\.\d+)"
+
+
 def programs(page):
     """Yield a page's programs in their order, quick if they are long, each with the output shown."""
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -103,6 +106,7 @@ def names():
 @pytest.mark.filterwarnings("ignore:The best candidate lies at the edge of the grid")
 @pytest.mark.filterwarnings("ignore:save does not write module")
 @pytest.mark.filterwarnings("ignore:Port 8787 is already in use")  # another test's cluster
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")  # Keras on torch
 @pytest.mark.parametrize("page", [page for page in PAGES if "results/" not in page])
 @pytest.mark.usefixtures("headless")
 def test_the_programs_of_a_page_run_and_print_what_it_shows(page, names, capsys, tmp_path, monkeypatch):
@@ -110,12 +114,17 @@ def test_the_programs_of_a_page_run_and_print_what_it_shows(page, names, capsys,
         if feature in (ROOT / page).read_text(encoding="utf-8") and sklearn_version < parse_version(version):
             pytest.skip(f"scikit-learn {version} is the first with {feature}")
     monkeypatch.chdir(tmp_path)  # for the files that they write
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_BACKEND", "torch")  # which the page sets for good
     for program, output in programs(page):
         capsys.readouterr()
         with torch.random.fork_rng(devices=[]):  # for the modules that they build themselves
             exec(program, names)
         printed = capsys.readouterr().out
         assert not output or form_of(printed) == form_of(output), f"{program}\n prints\n{printed}"
+        # What a page calls the same number is the same.
+        for theirs, ours in re.findall(SAME_NUMBER, printed):
+            assert float(theirs) == pytest.approx(float(ours), abs=2e-6), printed
     if page == "docs/metrics.md":
         # Its recipe for labels 1 to 3 is right: those of scikit-learn alone would be uniform.
         proba = names["calibrated"].predict_proba(names["X_test"])
@@ -123,6 +132,16 @@ def test_the_programs_of_a_page_run_and_print_what_it_shows(page, names, capsys,
         assert log_loss(names["y_test"], proba) < 0.2
     if page == "docs/coming_from/skorch.md":
         names["net"].set_params(max_epochs=1).fit(names["X_train"], names["y_train"])
+
+
+@pytest.mark.parametrize(
+    ("library", "claims"), [("netcal", 4), ("torchmetrics", 4), ("label_smoothing", 1), ("keras", 1)]
+)
+def test_a_page_for_users_of_a_library_shows_the_same_numbers(library, claims):
+    text = (ROOT / f"docs/coming_from/{library}.md").read_text(encoding="utf-8")
+    shown = re.findall(SAME_NUMBER, text)
+    assert len(shown) == claims
+    assert all(theirs == ours for theirs, ours in shown)
 
 
 def without_code(page):
@@ -153,7 +172,7 @@ def test_the_links_of_a_page_lead_somewhere(page):
             continue
         file, _, anchor = local.partition("#")
         if "auto_examples/" in file:
-            file = f"examples/{Path(file).stem}.py"
+            file = f"examples/{Path(file).stem}.py".replace("index.py", "README.rst")
         elif "api/" in file:
             file = "docs/api/index.rst"
         assert (ROOT / file).exists(), link

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, dok_array
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
@@ -359,7 +359,8 @@ NO_TABLE = {
     "SliceDict": (lambda X: SliceDict(ids=X), "SliceDict with the keys.*Dataset whose items"),
     "list of dicts": (lambda X: [{"a": 1.0} for _ in X], "DictVectorizer"),
     "DataLoader": (lambda X: torch.utils.data.DataLoader(X), "pass its Dataset, and batch_size"),
-    "sparse": (csr_matrix, r"sparse.*OneHotEncoder\(sparse_output=False\)"),
+    "sparse": (csr_matrix, r"X is sparse.*OneHotEncoder\(sparse_output=False\)"),
+    "sparse, as a dict": (dok_array, r"X is sparse.*OneHotEncoder\(sparse_output=False\)"),
     "list of pairs": (lambda X: [(torch.as_tensor(x), 0) for x in X], "SmoothingSearchCV.*SliceDataset"),
     "frame": (
         lambda X: TABLE.loc[np.arange(len(X)) % 2],

@@ -57,5 +57,7 @@ def test_what_a_user_calls_has_a_type_that_says_something(tmp_path, monkeypatch)
     report, errors, _ = api.run(["--no-pretty", str(script)])
     assert not errors
     assert ": error: " not in report
-    types = [kind.replace("builtins.", "") for kind in re.findall(r'Revealed type is "(.*)"', report)]
+    # NumPy before 2.1 says less of an array's shape.
+    report = report.replace("builtins.", "").replace("ndarray[Any, ", "ndarray[tuple[Any, ...], ")
+    types = re.findall(r'Revealed type is "(.*)"', report)
     assert dict(zip(TYPES, types, strict=True)) == TYPES

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
@@ -119,7 +120,7 @@ def _refuse_what_is_no_table(X: Any) -> None:
             "X is a DataLoader: pass its Dataset, and batch_size or iterator_train__num_workers and the like "
             "as parameters of the classifier."
         )
-    if isinstance(X, dict):
+    if isinstance(X, dict) and not issparse(X):  # SciPy's dok_array is a dict, too
         raise TypeError(
             f"X is a {type(X).__name__} with the keys {list(X)[:10]}. For a module with several inputs pass "
             "a torch Dataset whose items are ({name: value}, y); columns of one table go into a DataFrame."

@@ -69,6 +69,15 @@ class Estimate:
         with these probabilities would show. None for metrics without such a level.
     debiased_square : float or None, default=None
         The debiased squared l2 error. None for metrics that are no calibration error.
+
+    Examples
+    --------
+    >>> from sk_ils.metrics import calibration_report
+    >>> y_true, y_proba = [0, 1, 1, 0] * 50, [0.1, 0.9, 0.6, 0.3] * 50
+    >>> report = calibration_report(y_true, y_proba, random_state=0)
+    >>> error = report["expected_calibration_error"]
+    >>> round(error.value, 3), error.value > error.null_high, error.nominal_coverage
+    (0.225, True, False)
     """
 
     value: float
@@ -105,6 +114,20 @@ class CalibrationReport(Mapping[str, Any]):
         Level of the intervals and of the null level, in (0, 1).
     baseline : str, default=None
         The model that the others are compared with. None if each two models are compared.
+
+    Examples
+    --------
+    >>> from sk_ils.metrics import calibration_report
+    >>> y_true, sure, unsure = [0, 1, 1, 0] * 50, [0.1, 0.9, 0.6, 0.3] * 50, [0.5] * 200
+    >>> report = calibration_report(
+    ...     y_true, {"sure": sure, "unsure": unsure}, baseline="unsure", random_state=0
+    ... )
+    >>> list(report)
+    ['sure', 'unsure', 'sure - unsure']
+    >>> round(report["sure - unsure"]["brier_score"].value, 3)
+    -0.365
+    >>> report.table()["value"]["cross_entropy"].round(3).to_dict()
+    {'sure': 0.27, 'unsure': 0.693}
     """
 
     def __init__(
