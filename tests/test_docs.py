@@ -152,7 +152,8 @@ def without_code(page):
 def anchors(file):
     """Return the anchors of a page's headings, as GitHub and MyST make them."""
     headings = re.findall(r"^#+ (.*)$", without_code(file), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    named = re.findall(r"^\(([\w-]+)\)=$", without_code(file), re.MULTILINE)  # MyST's own
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings} | set(named)
 
 
 @pytest.mark.parametrize("page", [*PAGES, *PROJECT_PAGES])
@@ -205,8 +206,8 @@ def test_the_commands_of_a_page_are_there(page):
         assert file.is_dir() or file.with_suffix(".py").exists() or not (ROOT / "benchmarks").exists(), module
 
 
-# scikit-learn's own fault, which docs/guide/posthoc.md tells of. When these tests fail, scikit-learn has mended
-# it, and the page's warning can go.
+# scikit-learn's own fault, which docs/guide/posthoc.md tells of. When these tests fail, scikit-learn has
+# mended it, and the page's warning can go.
 
 
 def temperature_scaled_loss(labels, container=np.asarray):
