@@ -244,9 +244,9 @@ class SmoothingSearchCV(DocLinkMixin, BaseSearchCV):
     unless a step of a Pipeline has ``fit_resample``: then each candidate fits the whole Pipeline.
     Dropout is drawn anew for each candidate.
 
-    A stack of C candidates takes about ``C (6 W + 3 O + 2 n K b) + 5 n K b`` bytes beside the
+    A stack of C candidates takes about ``C (6 W + 3 O + 2 n K b) + 2 n K b`` bytes beside the
     data: n training rows of a fold, K classes, b = 4 bytes (8 in float64), W bytes of
-    weights, O bytes of the layers' outputs for one batch.
+    weights, O bytes of the layers' outputs for one batch (``docs/guide/speed.md``).
 
     With ``random_state=None``, or a RandomState instance, one seed is drawn for the whole search.
 

@@ -26,7 +26,8 @@ from sk_ils.metrics import (
     neg_classwise_calibration_error_scorer,
     neg_expected_calibration_error_scorer,
 )
-from sk_ils.temperature import TemperatureScaledClassifier
+from sk_ils.smoothing import resolve_rule
+from sk_ils.temperature import TemperatureScaledClassifier, fit_temperature
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -49,6 +50,17 @@ def test_auto_takes_the_gpu_and_agrees_with_the_cpu(student, table, smoothing):
     on_cpu = student(smoothing=smoothing, device="cpu").fit(X, y)
     np.testing.assert_allclose(on_gpu.predict_proba(X), on_cpu.predict_proba(X), atol=2e-2)
     assert set(on_gpu.predict(X)) <= set(y)
+
+
+@pytest.mark.parametrize("smoothing", RULES)
+def test_a_rule_and_temperature_scaling_take_tensors_of_the_gpu(smoothing):
+    rule = resolve_rule(smoothing)
+    logits = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(64) % 5
+    on_gpu = rule.torch_targets(y.cuda(), logits.cuda())
+    assert on_gpu.is_cuda
+    torch.testing.assert_close(on_gpu.cpu(), rule.torch_targets(y, logits))
+    assert fit_temperature(logits.cuda(), y.cuda()) == fit_temperature(logits, y)
 
 
 def test_float64_agrees_with_the_cpu_to_round_off(student, table):
