@@ -118,6 +118,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "matplotlib_animations": False,
     "plot_gallery": "True",
+    "parallel": 2,
     "download_all_examples": False,
 }
 
