@@ -96,7 +96,9 @@ def test_a_module_instance(net, table):
     clf = net(module).fit(*table)
     assert clf.module_.hidden.out_features == 5
     assert torch.equal(module.hidden.weight, before)
-    assert net(module, module__width=4).fit(*table).module_.hidden.out_features == 4
+    with pytest.warns(UserWarning, match=r"module__width is set.*without the instance's weights"):
+        other = net(module, module__width=4).fit(*table)
+    assert other.module_.hidden.out_features == 4
 
 
 def test_callbacks(net, table):

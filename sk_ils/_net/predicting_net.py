@@ -63,6 +63,13 @@ class PredictingNet(StatefulNet):
         if isinstance(module, nn.Module):
             # A module instance is a parameter: training must not change it, teacher and student not
             # share it.
+            if kwargs and any(True for _ in module.parameters()):
+                advise(
+                    "weights left behind",
+                    f"module is an instance, and module__{next(iter(kwargs))} is set: as in skorch a new network of its "
+                    f"class, {type(module).__name__}, is built, without the instance's weights. Pass the class to say "
+                    "so, or give the instance what it needs when you make it.",
+                )
             with explained_building("module", type(module), kwargs):
                 built = copy.deepcopy(module) if not kwargs else type(module)(**kwargs)
         else:
