@@ -66,9 +66,9 @@ class PredictingNet(StatefulNet):
             if kwargs and any(True for _ in module.parameters()):
                 advise(
                     "weights left behind",
-                    f"module is an instance, and module__{next(iter(kwargs))} is set: as in skorch a new network of its "
-                    f"class, {type(module).__name__}, is built, without the instance's weights. Pass the class to say "
-                    "so, or give the instance what it needs when you make it.",
+                    f"module is an instance, and module__{next(iter(kwargs))} is set: as in skorch a new "
+                    f"network of its class, {type(module).__name__}, is built, without the instance's "
+                    "weights. Pass the class to say so, or make the instance with what it needs.",
                 )
             with explained_building("module", type(module), kwargs):
                 built = copy.deepcopy(module) if not kwargs else type(module)(**kwargs)

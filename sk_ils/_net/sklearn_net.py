@@ -274,11 +274,10 @@ class SklearnNet(DocLinkMixin, NeuralNetClassifier):
                 here = _ELSEWHERE.get(name)
                 hint = f"; here that is {here}." if here else _hint(name, known)
                 raise TypeError(f"{type(self).__name__} got an unexpected parameter {name!r}{hint}")
-        if isinstance(self.module, str):
-            hint = f" Did you mean smoothing={self.module!r}?" if "smoothing" in known else ""
+        if isinstance(self.module, str) and "smoothing" in known:
             raise InvalidParameterError(
                 f"module, the first parameter, must be a torch module's class or instance, or None, got "
-                f"{self.module!r}.{hint}"
+                f"{self.module!r}. Did you mean smoothing={self.module!r}?"
             )
         check_keeps_rows(self.get_params_for("iterator_valid"))
         _check_optimizer(self.optimizer)
