@@ -97,10 +97,9 @@ print(pd.DataFrame(rows).groupby("", sort=False).mean().round(3).to_string())
 # have nine classes, and only seven in ten of them are right. One network needs nearly 20 classes to keep its
 # promise, and keeps it, whatever its labels are: its temperature takes care of that.
 #
-# Smoothed labels make the log loss lower, and their amount matters more than the default would suggest: ILS2
-# with three times the smoothing is ahead. The average of five networks has the lowest log loss and the most
-# right predictions. It is not sure enough, so that its lists are longer and more often right than they need
-# be.
+# Smoothed labels make the log loss lower, and ILS2 with three times its default amount most of all. The
+# average of five networks has the lowest log loss and the most right predictions. It is not sure enough, so
+# that its lists are longer and more often right than they need be.
 
 shown = {
     name: predictions[name] for name in ("logistic regression", "hard labels", "five networks, ILS2 0.3")

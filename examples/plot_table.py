@@ -73,7 +73,7 @@ print(pd.Series(y_train).value_counts().to_dict())
 # %%
 # The pipeline
 # ------------
-# It encodes each column by its type, fills the gaps and scales. A second look at the data is not needed.
+# It encodes each column by its type, fills the gaps and scales.
 
 model = tabular_pipeline(InstanceSmoothedClassifier(random_state=0))
 # The encoder of texts draws random numbers, too.
@@ -101,8 +101,8 @@ print(pd.DataFrame(model.predict_proba(parcels), columns=model.classes_).round(2
 # %%
 # Are they right?
 # ---------------
-# The network beside the true probabilities, on 4,000 test parcels. Even who knows these is right about two
-# thirds of them only. And the truth knows what is missing in the gaps, so no classifier can reach it. The
+# The network beside the true probabilities, on 4,000 test parcels. Even whoever knows these is right about
+# only two thirds of them. And the truth knows what is missing in the gaps, so no classifier can reach it. The
 # error of the network's confidence is below what chance alone may leave (``null_high``). That of all its
 # probabilities, class by class, is a little above.
 
@@ -112,8 +112,8 @@ table = report.frame()[["value", "null_high"]].unstack(level=0)
 print(table[[("value", "network"), ("value", "truth"), ("null_high", "network")]].round(3).to_string())
 
 # %%
-# Class by class, the rare class of damaged parcels at the right. Few parcels get more than 0.4 for it, and of
-# those more are damaged than the network says.
+# Class by class. "Damaged" is the rarest: few parcels get more than 0.4 for it, and of these more are damaged
+# than the network says. "Late" comes a little less often than it says.
 
 display = ReliabilityDisplay.from_predictions(y_test, proba, kind="classwise", n_bins=10)
 plt.show()
