@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import sys
 import urllib.error
 import urllib.request
 import warnings
@@ -11,6 +12,7 @@ import sk_ils
 from sk_ils._net.sklearn_net import _HIDDEN as HIDDEN
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "docs"))  # for gallery_order
 SOURCE = "https://github.com/sk-ils/sk-ils"
 
 project = "sk-ils"
@@ -110,7 +112,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"/plot_",
     "ignore_pattern": r"demo_digits\.py|__init__\.py",
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "gallery_order.GalleryOrder",
     "doc_module": ("sk_ils",),
     "backreferences_dir": "generated/backreferences",
     "show_memory": False,
