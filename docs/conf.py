@@ -121,6 +121,7 @@ sphinx_gallery_conf = {
     "matplotlib_animations": False,
     "plot_gallery": "True",
     "parallel": 2,
+    "capture_repr": (),
     "download_all_examples": False,
 }
 

@@ -1,9 +1,9 @@
 """The order of the gallery: from a first look to what few need."""
 
 _ORDER = (
-    *("quickstart", "table", "imbalanced", "reliability_models", "calibration_displays", "costs"),
-    *("search", "ensemble", "gradient_boosting_teacher", "own_rule", "many_classes"),
-    *("convolutional", "text", "onnx", "synthetic_truth"),
+    *("quickstart", "reliability_models", "calibration_displays", "table", "imbalanced", "costs"),
+    *("search", "ensemble", "many_classes", "gradient_boosting_teacher", "own_rule"),
+    *("convolutional", "text", "synthetic_truth", "onnx"),
 )
 
 
