@@ -95,6 +95,7 @@ def _torch() -> dict[str, str]:
     except Exception as error:  # that is what the report is about, then
         return {"import": f"fails with {type(error).__name__}: {error}"}
     about = {
+        "version": torch.__version__,
         "threads": f"{torch.get_num_threads()}, between operations {torch.get_num_interop_threads()}",
         "built for": f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA",
         "CUDA": "available" if torch.cuda.is_available() else "not available",
