@@ -211,7 +211,7 @@ def test_an_error_in_the_building_of_a_module_comes_through_with_its_place_noted
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("module", 3),
+        ("module", "mlp"),
         ("optimizer", 3),
         ("lr", "1e-3"),
         ("lr", float("nan")),
