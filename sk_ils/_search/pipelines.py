@@ -81,8 +81,8 @@ def check_holds_out(estimator: Any) -> None:
     if callable(classifier_of(estimator).train_split):
         warnings.warn(
             "train_split is not asked in an ensemble: each split's test part is the hold-out of its "
-            "networks. Leave train_split out if that is meant. For a hold-out without augmentation augment in "
-            "the module, if self.training.",
+            "networks. Leave train_split out if that is meant. For a hold-out without augmentation augment "
+            "in the module, if self.training.",
             stacklevel=2,
         )
 
