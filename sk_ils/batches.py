@@ -240,8 +240,9 @@ class DatasetLoader:
             n_seen += len(index)
             if not isinstance(batch, (tuple, list)) or len(batch) != 2:
                 raise ValueError(
-                    "A Dataset must yield pairs (x, y), y may be a dummy when labels are passed to fit; "
-                    f"got a batch of type {type(batch).__name__}."
+                    "A Dataset must yield pairs (x, y); where there are no labels, as for predictions, y may "
+                    f"be any number, such as (x, 0); got a batch of type {type(batch).__name__}"
+                    f"{f' of length {len(batch)}' if isinstance(batch, (tuple, list)) else ''}."
                 )
             X = batch[0]
             if self.dtype is not None and isinstance(X, Tensor) and X.is_floating_point():

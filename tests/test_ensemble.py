@@ -26,6 +26,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import check_is_fitted
+from skorch.dataset import ValidSplit
 from torch.utils.data import Subset, TensorDataset
 
 from sk_ils import SmoothingSearchCV
@@ -288,6 +289,20 @@ def test_a_pipeline_that_resamples_rows_is_refused(rows, student):
 
     with pytest.raises(ValueError, match="ensemble=True holds each split's test part out as it is"):
         ensemble(Pipeline([("sample", Sampler()), ("net", student())]), {}).fit(*rows)
+
+
+def test_a_hold_out_of_the_users_that_nobody_asks_is_told(rows, student):
+    X, y = rows
+    estimator = student(train_split=ValidSplit(3))
+    for model in (ensemble(estimator, {}), CrossFittedClassifier(estimator, cv=FOLDS)):
+        with pytest.warns(UserWarning, match="train_split is not asked.* each split's test part") as caught:
+            model.fit(X, y)
+        assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for known in (None, 0.3):
+            ensemble(student(train_split=known), {}).fit(X, y)
+        SmoothingSearchCV(estimator, {}, cv=2, refit=False).fit(*rows)
 
 
 def test_a_class_that_a_training_part_lacks_is_warned_of_once(rows, student):

@@ -160,6 +160,22 @@ def test_an_unknown_class_in_a_predefined_split_is_refused(teacher, table):
         teacher(train_split=valid).fit(X[60:], y[60:])
 
 
+def test_a_predefined_split_without_labels_is_refused(teacher, table):
+    X = torch.as_tensor(table[0], dtype=torch.float32)
+    bare = predefined_split(torch.utils.data.TensorDataset(X[:60]))
+    with pytest.raises(ValueError, match=r"hold-out.* pairs \(x, y\).*; got tuple of length 1"):
+        teacher(train_split=bare).fit(*table)
+
+
+@pytest.mark.parametrize("as_dataset", [False, True])
+def test_rows_in_the_place_of_a_split_say_how_to_pass_them(teacher, table, as_dataset):
+    X, y = table
+    rows = Dataset(X[:60], y[:60]) if as_dataset else (X[:60], y[:60])
+    with pytest.raises(ValueError, match=r"predefined_split\(.*; got (Dataset|tuple)\.$") as caught:
+        teacher(train_split=rows).fit(X[60:], y[60:])
+    assert isinstance(caught.value, TypeError)
+
+
 def test_groups_reach_a_splitter_of_the_user(teacher, table):
     X, y = numbered(table)
     groups = np.arange(len(y)) // 7

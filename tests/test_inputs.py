@@ -157,6 +157,10 @@ def test_images_reach_a_users_module_with_its_sizes(student):
     assert clf.score(X, y[:300]) > 0.8
     with pytest.raises(ValueError, match=r"rows of shape \(1, 7, 8\).*fitted on rows of shape \(1, 8, 8\)"):
         clf.predict(X[:, :, 1:])
+    with pytest.raises(ValueError, match=r"shape \(1, 8, 8\), but .* \(n_samples, 1, 8, 8\).*X\[None\]\.$"):
+        clf.predict(X[0])
+    with pytest.raises(ValueError, match=r"shape \(300, 8, 8\), but .* \(n_samples, 1, 8, 8\)\.$"):
+        clf.predict(X[:, 0])
 
 
 def test_images_go_into_the_default_network_too(student):
@@ -842,6 +846,10 @@ def test_classes_that_are_no_list_of_labels_are_refused(teacher, table, classes)
         ({"max_epoch": 3}, "did you mean 'max_epochs'"),
         ({"hidden_layer_sizes": (8,)}, "'hidden_layer_sizes'; here that is module__hidden_sizes"),
         ({"early_stopping": True}, "here that is patience=20"),
+        ({"seed": 3}, "'seed'; here that is random_state"),
+        ({"num_workers": 2}, "'num_workers'; here that is iterator_train__num_workers"),
+        ({"gradient_clip_val": 1.0}, r"here that is callbacks=\[GradientNormClipping\(1.0\)\]"),
+        ({"scheduler": "cosine"}, r"here that is callbacks=\[LRScheduler\(\.\.\.\)\]"),
         ({"optimizer": "adam"}, r"a class, got the name 'adam': pass torch\.optim\.Adam\.$"),
         ({"optimizer": "qwertz"}, "one of torch.optim, such as torch.optim.Adam"),
         ({"qwertz": 3}, r"unexpected parameter 'qwertz'\.$"),
@@ -855,7 +863,7 @@ def test_a_wrong_parameter_gets_the_hint_that_helps(teacher, table, parameters, 
 def test_a_name_in_the_modules_place_is_refused(student, teacher, table):
     with pytest.raises(TypeError, match=r"None, got 'ils'\. Did you mean smoothing='ils'\?$"):
         student(module="ils").fit(*table)
-    with pytest.raises(TypeError, match=r"The 'module' parameter of TeacherClassifier .* Got 'ils'"):
+    with pytest.raises(TypeError, match=r"'module' parameter .* or None\. Got 'ils' instead\.$"):
         teacher(module="ils").fit(*table)
 
 
@@ -892,6 +900,8 @@ def test_a_dataset_brings_the_labels_of_its_score(teacher, table):
         clf.score(X)
     with pytest.raises(ValueError, match=r"must yield pairs.* got tuple of length 1"):
         clf.score(TensorDataset(dataset.tensors[0]))
+    with pytest.raises(ValueError, match=r"no labels, .*such as \(x, 0\); got a batch of type list"):
+        clf.predict_proba(TensorDataset(dataset.tensors[0]))
 
 
 def test_a_callback_that_is_none_or_not_there_is_refused(student, table):

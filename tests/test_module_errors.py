@@ -9,6 +9,7 @@ from torch.utils.data import TensorDataset
 
 # Made here, since drawing weights in a test would move torch's global generator.
 DOUBLE, HALF, WIDE = nn.Linear(6, 3).double(), nn.Linear(6, 3).half(), nn.Linear(9, 3)
+CONVOLUTION = nn.Conv2d(1, 3, 3)
 FROZEN = nn.Linear(6, 3).requires_grad_(False)
 
 
@@ -62,6 +63,22 @@ def test_tables_of_another_type_than_the_module_name_both_types_and_the_paramete
         teacher(dtype=None).fit(X, y)
     with pytest.raises(ValueError, match=r"type int64.*type float32"):
         teacher(dtype=None, module=WIDE).fit((9 * X).astype(np.int64), y)
+
+
+def test_a_dataset_of_whole_numbers_is_told_to_give_floats(teacher, table):
+    X, y = table
+    codes = torch.from_numpy(np.unique(y, return_inverse=True)[1])
+    pixels = TensorDataset(torch.from_numpy((20 * X + 128).clip(0, 255)).to(torch.uint8), codes)
+    with pytest.raises(ValueError, match=r"type uint8.*let the Dataset return floats, such as x\.float\(\)"):
+        teacher(module=WIDE).fit(pixels)
+
+
+def test_images_with_their_channels_last_are_told_to_have_them_first(teacher):
+    images, y = np.zeros((60, 8, 8, 1), np.float32), np.arange(60) % 3
+    with pytest.raises(ValueError, match=r"\(rows, channels, height, width\)"):
+        teacher(module=CONVOLUTION).fit(images, y)
+    with pytest.raises(ValueError, match=r"\(rows, channels, height, width\)"):
+        teacher(module=CONVOLUTION).fit(images[..., 0], y)
 
 
 def test_a_module_of_another_width_names_the_batch_and_the_sizes(teacher, student, table):

@@ -46,6 +46,8 @@ GRID = [
     {"smoothing": ["distillation"], "smoothing__weight": [0.3, 1.0]},
     {"smoothing": ["bootstrap"], "smoothing__beta": [0.7, 0.95]},
 ]
+# Made here, since drawing weights in a test would move torch's global generator.
+FIVE_OUTPUTS = nn.Linear(6, 5)
 SMALL = {"smoothing": ["none", "uniform", "ils1"]}
 
 
@@ -347,6 +349,14 @@ def test_what_cannot_be_stacked_is_trained_one_by_one_with_one_warning(table, st
     assert sum("one by one" in str(warning.message) for warning in caught) == 1
     theirs = GridSearchCV(estimator, SMALL, cv=2, refit=False, scoring="neg_log_loss").fit(*table)
     np.testing.assert_allclose(split_scores(ours), split_scores(theirs), rtol=0, atol=1e-6)
+
+
+def test_a_module_that_suits_no_way_of_training_is_not_blamed_on_torch_func(table, student):
+    search = SmoothingSearchCV(student(module=FIVE_OUTPUTS), SMALL, cv=2)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "The candidates are trained one by one")
+        with pytest.raises(ValueError, match="must return one logit per class"):
+            search.fit(*table)
 
 
 def test_overridden_training_method_is_not_passed_over(table, student):

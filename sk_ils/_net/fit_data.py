@@ -10,7 +10,7 @@ from skorch.dataset import Dataset as SkorchDataset
 from torch import Tensor
 
 from sk_ils._net.advice import advise
-from sk_ils._net.inputs import check_groups, is_dataset
+from sk_ils._net.inputs import check_dataset, check_groups, is_dataset
 from sk_ils._net.split import hold_out, is_enough
 from sk_ils._samples import SampleSet, as_numbers_of_rows
 from sk_ils._sklearn_compat import safe_indexing
@@ -221,6 +221,8 @@ def _outside_part(dataset: Any, check_valid: Callable[[Any, Any], SampleSet]) ->
     """Return a validation Dataset that is no part of the training data."""
     # Of a subclass, or a user's Dataset with attributes of these names, items may be another thing.
     arrays = type(dataset) is SkorchDataset and dataset.y is not None
+    if not arrays:
+        check_dataset(dataset, "The hold-out that train_split returns", "y the label of x")
     samples = check_valid(dataset.X, dataset.y) if arrays else check_valid(dataset, None)
     return Part(samples, None, np.arange(len(samples)))
 

@@ -95,10 +95,11 @@ def _explain_unreadable(X: Any, error: Exception) -> None:
         np.asarray(X, dtype=np.float64)
     except (ValueError, TypeError) as unreadable:
         kind = TypeError if isinstance(error, TypeError) else ValueError
+        reason = str(unreadable).rstrip(".")
         raise kind(
-            f"X cannot be read as numbers of the shape (n_samples, n_features): {unreadable}. X is a "
+            f"X cannot be read as numbers of the shape (n_samples, n_features): {reason}. X is a "
             f"{type(X).__name__}; pass an array, a DataFrame, a Tensor, a list of rows of equal length, or a "
-            "torch Dataset."
+            "torch Dataset, which is a subclass of torch.utils.data.Dataset."
         ) from error
 
 
@@ -181,17 +182,22 @@ def check_length(dataset: Any) -> int:
         ) from error
 
 
-def check_dataset(dataset: Any) -> tuple[int, ...] | None:
+_OWN_LABELS = "y may be a dummy when labels are passed to fit"
+
+
+def check_dataset(
+    dataset: Any, name: str = "A Dataset", about_y: str = _OWN_LABELS
+) -> tuple[int, ...] | None:
     """Return the shape of a Dataset's inputs, None if its first item has none."""
     if not check_length(dataset):
         raise ValueError(
-            "A Dataset must have at least one item, so that rows can be held out; "
+            f"{name} must have at least one item, so that rows can be held out; "
             f"got {type(dataset).__name__} of length 0."
         )
     item = dataset[0]
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         raise ValueError(
-            "A Dataset must yield pairs (x, y), y may be a dummy when labels are passed to fit; got "
+            f"{name} must yield pairs (x, y), {about_y}; got "
             f"{type(item).__name__}{f' of length {len(item)}' if isinstance(item, (tuple, list)) else ''}."
         )
     return tuple(getattr(item[0], "shape", ())) or None

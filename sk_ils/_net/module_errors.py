@@ -1,6 +1,7 @@
 """What an error means that comes out of a part: a module, an optimizer, a loader."""
 
 import errno
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,18 @@ _FEW_ROWS = (
 # Part of the message by which torch's Embedding refuses floats.
 _FLOATS = "scalar types: Long, Int"
 _WHOLE_NUMBERS = "It takes whole numbers: pass X as integers, and dtype=None, which keeps their type."
+# What to do about the items of a Dataset, which are cast only if they are floats.
+_ITEMS = (
+    " Whole numbers of a Dataset are never cast, for an embedding needs them: let the Dataset return floats, "
+    "such as x.float() / 255 of pixels."
+)
+# How torch's 2-D convolution refuses another number of channels, or of dimensions, and what to do.
+_CONVOLUTION = re.compile(r"weight of size \[\d+, \d+, \d+, \d+\].* channels|input to conv2d")
+_IMAGES = (
+    "Images must have the shape (rows, channels, height, width): X.transpose(0, 3, 1, 2) moves channels that "
+    "come last in an array, X[:, None] adds the one of grey images. The module gets the number of channels "
+    "if it names n_features_in in its __init__."
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -69,6 +82,8 @@ def explain_module_error(error: Exception, module: nn.Module, X: Any) -> None:
     advice = _advice(module, X)
     for part, known in ((_ONE_ROW, _FEW_ROWS), (_FLOATS, _WHOLE_NUMBERS)):
         advice = known if part in lines[0] else advice
+    if _CONVOLUTION.search(lines[0]):
+        advice = _IMAGES
     raise ValueError(f"The module {name} failed on a batch of {batch}: {lines[0]}. {advice}") from error
 
 
@@ -123,9 +138,10 @@ def _advice(module: nn.Module, X: Any) -> str:
     types = {part.dtype for part in module.parameters() if part.is_floating_point()}
     if isinstance(X, Tensor) and types and X.dtype not in types:
         weights = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in types))
+        floats = "" if X.is_floating_point() else _ITEMS
         return (
             f"Its weights are of type {weights}: dtype='float32' casts a table and the module to one type, "
-            "dtype=None takes both as they are."
+            f"dtype=None takes both as they are.{floats}"
         )
     return (
         "Its sizes must suit X: name n_features_in or n_classes in its __init__ to get them from the data, "

@@ -195,6 +195,8 @@ class PredictingNet(StatefulNet):
             if reset and (shape := check_dataset(X)):
                 self._sample_shape, self.n_features_in_ = shape, shape[0]
             return X
+        if not reset:
+            self._check_dimensions(getattr(X, "shape", None))
         tensor = check_features(self, X, self.dtype, reset=reset)
         shape = tuple(tensor.shape[1:])
         if reset:
@@ -205,6 +207,18 @@ class PredictingNet(StatefulNet):
                 f"{self._sample_shape}."
             )
         return tensor
+
+    def _check_dimensions(self, shape: Any) -> None:
+        """Raise if rows that are no table's were fitted, and these have other dimensions."""
+        fitted = self._sample_shape
+        if fitted is None or len(fitted) < 2 or shape is None or len(shape) == 1 + len(fitted):
+            return
+        name = type(self).__name__
+        raise ValueError(
+            f"X has the shape {tuple(shape)}, but {name} was fitted on rows of shape {fitted}, "
+            f"so it takes (n_samples, {', '.join(map(str, fitted))})."
+            + (" For a single row pass X[None]." if tuple(shape) == fitted else "")
+        )
 
     def get_dataset(self, X: Any, y: Any = None) -> SampleSet:
         """Return X as a SampleSet; for data that have passed the checks only."""

@@ -17,6 +17,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from skorch import NeuralNetClassifier
 from skorch.callbacks import EpochTimer, PassthroughScoring
 from torch import nn
+from torch.utils.data import Dataset
 
 from sk_ils._net.progress import QuietPrintLog
 from sk_ils._net.rollback import parameters_undone_on_error
@@ -281,6 +282,12 @@ class SklearnNet(DocLinkMixin, NeuralNetClassifier):
             )
         check_keeps_rows(self.get_params_for("iterator_valid"))
         _check_optimizer(self.optimizer)
+        if isinstance(self.train_split, (Dataset, tuple, list)):
+            raise InvalidParameterError(
+                "train_split must be a share of the rows, a callable or None. Rows of your own are held out "
+                "by predefined_split(dataset) of skorch.helper, with a torch Dataset, or of two arrays "
+                f"skorch.dataset.Dataset(X, y); got {type(self.train_split).__name__}."
+            )
         validate_parameter_constraints(
             {**SklearnNet._parameter_constraints, **self._parameter_constraints},
             self.get_params(deep=False),
@@ -401,18 +408,25 @@ def _parameters_of(mro: tuple[type, ...]) -> tuple[str, ...]:
     return tuple(named)
 
 
-# What parameters of MLPClassifier, Keras and skorch are called here.
+# What parameters of MLPClassifier, Keras, Lightning and torch's DataLoader are called here.
 _ELSEWHERE = {
     "alpha": "optimizer__weight_decay",
     "early_stopping": "patience=20, or patience=None for none",
     "epochs": "max_epochs",
+    "gradient_clip_val": "callbacks=[GradientNormClipping(1.0)], of skorch",
     "hidden_layer_sizes": "module__hidden_sizes",
     "label_smoothing": 'smoothing="uniform", smoothing__epsilon',
     "learning_rate": "lr",
     "learning_rate_init": "lr",
+    "lr_scheduler": "callbacks=[LRScheduler(...)], of skorch",
+    "max_grad_norm": "callbacks=[GradientNormClipping(1.0)], of skorch",
     "max_iter": "max_epochs",
     "n_iter_no_change": "patience",
+    "num_workers": "iterator_train__num_workers, and iterator_valid__num_workers",
+    "scheduler": "callbacks=[LRScheduler(...)], of skorch",
+    "seed": "random_state",
     "solver": "optimizer",
+    "validation_data": "train_split=predefined_split(dataset), of skorch",
     "validation_fraction": "train_split",
     "validation_split": "train_split",
     "weight_decay": "optimizer__weight_decay",

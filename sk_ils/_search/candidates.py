@@ -146,7 +146,8 @@ def _stack_size(
     """Return how many candidates a stack may hold, None if they cannot be stacked."""
     reason = why_not_stackable(net, data)
     if reason is not None:
-        on_refusal(reason)
+        if reason:
+            on_refusal(reason)
         return None
     return max_parallel or affordable_size(net, data, n_workers)
 

@@ -1,6 +1,7 @@
 """The searched estimator, a classifier or a Pipeline: its parts and metadata."""
 
 import copy
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -63,7 +64,10 @@ def _sees_fits(estimator: Any) -> bool:
 
 
 def check_holds_out(estimator: Any) -> None:
-    """Raise ValueError unless the classifier's fits can be given a hold-out of their own."""
+    """Raise ValueError unless the classifier's fits can be given a hold-out of their own.
+
+    A `train_split` of the user's that is passed over is a warning.
+    """
     if _sees_fits(estimator):
         raise ValueError(
             "ensemble=True trains the networks without their fit, which the estimator's callbacks would "
@@ -73,6 +77,13 @@ def check_holds_out(estimator: Any) -> None:
         raise ValueError(
             "ensemble=True holds each split's test part out as it is, which a Pipeline whose steps resample "
             "the rows does not let it: pass ensemble=False, or sample_weight in place of the sampler."
+        )
+    if callable(classifier_of(estimator).train_split):
+        warnings.warn(
+            "train_split is not asked in an ensemble: each split's test part is the hold-out of its "
+            "networks. Leave train_split out if that is meant. For a hold-out without augmentation augment "
+            "in the module, if self.training.",
+            stacklevel=2,
         )
 
 

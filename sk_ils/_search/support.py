@@ -66,6 +66,7 @@ def why_not_stackable(net: InstanceSmoothedClassifier, data: FitData) -> str | N
     Returns
     -------
     str or None
+        Empty if the module fails alone, too: then its training says why.
     """
     if net.callbacks not in (None, "disable", []):
         return "callbacks act on one network"
@@ -87,13 +88,28 @@ def why_not_stackable(net: InstanceSmoothedClassifier, data: FitData) -> str | N
         text = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         if is_out_of_memory(error):
             return f"the memory does not suffice for two networks at once: {text}"
-        return f"torch.func refuses the module: {text}"
+        return "" if _fails_alone(net, data) else f"torch.func refuses the module: {text}"
+
+
+def _fails_alone(net: InstanceSmoothedClassifier, data: FitData) -> bool:
+    """Return whether the module itself cannot take a few rows."""
+    try:
+        with net.training(data.seed), torch.no_grad():
+            net.module_.eval()
+            check_logits(net.infer(_few_rows(net, data)), len(net.classes_))
+    except Exception:  # of whatever kind, the training of the network raises it again
+        return True
+    return False
+
+
+def _few_rows(net: InstanceSmoothedClassifier, data: FitData) -> Any:
+    few = data.train.samples.take(np.arange(min(len(data.train), 8)))
+    return next(iter(net.get_iterator(few)))[0]
 
 
 def _why_module_refuses(net: InstanceSmoothedClassifier, data: FitData, device: torch.device) -> str | None:
     """Send a few rows through a stack of two, in both modes, and compare with the module itself."""
-    few = data.train.samples.take(np.arange(min(len(data.train), 8)))
-    X, _ = next(iter(net.get_iterator(few)))
+    X = _few_rows(net, data)
     stack = Stack(net, 2, device)
     stack.logits(X, training=True).sum().backward()
     with torch.no_grad():
