@@ -3,6 +3,8 @@
 And the ensemble of networks that such a search can end with.
 """
 
+from __future__ import annotations  # help() shows types by their names
+
 import time
 import warnings
 from collections.abc import Iterator
@@ -693,7 +695,7 @@ class CrossFittedClassifier(DocLinkMixin, CallbackSupportMixin, ClassifierMixin,
         task.end(dict)
         return self
 
-    def _search(self) -> "SmoothingSearchCV":
+    def _search(self) -> SmoothingSearchCV:
         return SmoothingSearchCV(
             self.estimator, {}, cv=self.cv, ensemble=True, error_score="raise", n_jobs=self.n_jobs
         )

@@ -1,5 +1,7 @@
 """Temperature scaling of any classifier, in the manner of CalibratedClassifierCV."""
 
+from __future__ import annotations  # help() shows types by their names
+
 import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar, Self
