@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.multiclass import check_classification_targets
 
-__all__ = ["check_not_missing", "distinct", "has_missing", "positions", "shown"]
+__all__ = ["check_label_type", "check_not_missing", "distinct", "has_missing", "positions", "shown"]
 
 _SHOWN = 20
 
@@ -14,6 +15,18 @@ def check_not_missing(labels: NDArray[Any], name: str) -> None:
     """Raise ValueError if a label is NaN, None or NA."""
     if has_missing(labels):
         raise ValueError(f"Input {name} contains NaN, None or NA: drop the rows without a label.")
+
+
+def check_label_type(labels: NDArray[Any], name: str) -> None:
+    """Raise ValueError for labels that scikit-learn does not take for classes."""
+    if labels.dtype.kind == "O" and len(labels) and not isinstance(labels[0], str):
+        kind = type(labels[0]).__name__
+        own = f"{name}.astype({kind}), or " if kind in ("bool", "int", "float") else ""
+        raise ValueError(
+            f"Unknown label type: {name} is of the type object and holds values of the type {kind}. Pass "
+            f"{own}{name}.astype(str)."
+        )
+    check_classification_targets(labels)
 
 
 def has_missing(labels: NDArray[Any]) -> bool:

@@ -1,5 +1,7 @@
 """The two public classifiers: trained on hard labels, and on instance-smoothed ones."""
 
+from __future__ import annotations  # help() shows types by their names
+
 import time
 from dataclasses import replace
 from numbers import Integral
@@ -253,7 +255,7 @@ class TeacherClassifier(CalibratedNet):
         return self._partial_fit(X, y, classes, sample_weight, epochs)
 
 
-def _check_partial_fit(net: "InstanceSmoothedClassifier") -> bool:
+def _check_partial_fit(net: InstanceSmoothedClassifier) -> bool:
     """Raise AttributeError for a rule that sees all rows at once."""
     try:
         rule = net.smoothing_ if hasattr(net, "smoothing_") else resolve_rule(net.smoothing)

@@ -1,5 +1,7 @@
 """Synthetic problems with known class probabilities; NumPy only, nothing is downloaded."""
 
+from __future__ import annotations  # help() shows types by their names
+
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any

@@ -3,6 +3,8 @@
 And the ensemble of networks that such a search can end with.
 """
 
+from __future__ import annotations  # help() shows types by their names
+
 import time
 import warnings
 from collections.abc import Iterator
@@ -368,6 +370,7 @@ class SmoothingSearchCV(DocLinkMixin, BaseSearchCV):
             check_holds_out(base)
             members = self._members(len(candidates), y, routed.scorer.score)
         self._warn_of_absent_classes(y, splits)
+        self._warn_of_cut_groups(params.get("groups"), len(y), splits)
         weight = params.get("sample_weight")
         refits = bool(self.refit) and members is None
         task = FitTask.root(self, 1 + refits, lambda: (X, y, weight))
@@ -501,6 +504,25 @@ class SmoothingSearchCV(DocLinkMixin, BaseSearchCV):
                 f"scored with the probability {ABSENT_PROBA:g}. Pass a stratified cv, or fewer folds.",
                 stacklevel=3 + CALLBACK_LEVELS,
             )
+
+    def _warn_of_cut_groups(self, groups: Any, n_rows: int, splits: list[Any]) -> None:
+        """Say once that rows which belong together are trained on and held out at the same time."""
+        if groups is None or np.shape(as_numpy(groups)) != (n_rows,):
+            return  # the classifier says what is wrong with their number
+        try:
+            names, codes = np.unique(np.asarray(as_numpy(groups)), return_inverse=True)
+        except TypeError:
+            return  # and with groups that have no order
+        for train, test in splits:
+            trains = np.bincount(codes[train], minlength=len(names)) > 0
+            if trains[codes[test]].any():
+                warnings.warn(
+                    f"Rows of one group are on both sides of a split, since cv={self.cv!r} does not keep "
+                    "groups together: what is held out looks easier than new groups are. Pass "
+                    f"cv=StratifiedGroupKFold({len(splits)}).",
+                    stacklevel=3 + CALLBACK_LEVELS,
+                )
+                return
 
     def _warn_of_edges(self) -> None:
         """Say if the best candidate, chosen by its score, lies at the edge of the user's grid."""
@@ -673,7 +695,7 @@ class CrossFittedClassifier(DocLinkMixin, CallbackSupportMixin, ClassifierMixin,
         task.end(dict)
         return self
 
-    def _search(self) -> "SmoothingSearchCV":
+    def _search(self) -> SmoothingSearchCV:
         return SmoothingSearchCV(
             self.estimator, {}, cv=self.cv, ensemble=True, error_score="raise", n_jobs=self.n_jobs
         )

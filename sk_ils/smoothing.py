@@ -29,6 +29,8 @@ References
    arXiv:1412.6596.
 """
 
+from __future__ import annotations  # help() shows types by their names
+
 from abc import abstractmethod
 from collections.abc import Callable
 from difflib import get_close_matches

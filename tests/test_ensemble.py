@@ -29,7 +29,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.dataset import ValidSplit
 from torch.utils.data import Subset, TensorDataset
 
-from sk_ils import SmoothingSearchCV
+from sk_ils import SmoothingSearchCV, TeacherClassifier
 from sk_ils.inspection import ReliabilityDisplay
 from sk_ils.metrics import CalibrationScorer, calibration_report
 from sk_ils.model_selection import CrossFittedClassifier
@@ -374,3 +374,19 @@ def test_an_unfitted_ensemble_says_so(rows, student):
         model.predict_proba(rows[0])
     with pytest.raises(Exception, match="not fitted yet"):
         check_is_fitted(model)
+
+
+@pytest.mark.parametrize("meta", [SmoothingSearchCV, CrossFittedClassifier])
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (
+            TeacherClassifier(),
+            r"CrossFittedClassifier.*got TeacherClassifier.*Classifier\(smoothing='none'\)",
+        ),
+        (LogisticRegression(), r"CrossFittedClassifier.*got LogisticRegression.*TemperatureScaledClassifier"),
+    ],
+)
+def test_another_classifier_is_refused_with_what_to_take(meta, estimator, message, rows):
+    with pytest.raises(TypeError, match=message):
+        meta(estimator).fit(*rows)

@@ -1,5 +1,6 @@
 """What goes in: kinds of X, y and metadata that work, and clear errors for those that do not."""
 
+from datetime import date
 from enum import Enum
 
 import numpy as np
@@ -356,6 +357,14 @@ BAD = {
         "groups mixes types",
     ),
     "Dataset of x only": (lambda X, y: {"X": list_dataset(X), "y": y}, "pairs"),
+    "booleans of type object": (
+        lambda X, y: {"X": X, "y": (y == y[0]).astype(object)},
+        r"type object.*values of the type bool.*y\.astype\(bool\)",
+    ),
+    "dates as labels": (
+        lambda X, y: {"X": X, "y": pd.Series([date(2020, 1, 1 + (name == y[0])) for name in y])},
+        r"values of the type date.*astype\(str\)",
+    ),
 }
 TABLE = pd.DataFrame({"age": [1.0, 2.0], "city": ["a", "b"], "day": pd.to_datetime(["2020-01-01"] * 2)})
 NO_TABLE = {
@@ -385,6 +394,18 @@ NO_TABLE = {
     ),
     "missing values of pixels": (lambda X: np.full((len(X), 2, 2), np.nan), "Input X contains NaN: fill"),
     "list of strings": (lambda X: [[1.0, "low"] for _ in X], r"1 \(object\)"),
+    "dates only": (
+        lambda X: TABLE[["day"]].loc[np.arange(len(X)) % 2],
+        r"'day' \(datetime64.*TableVectorizer",
+    ),
+    "dates only, some missing": (
+        lambda X: pd.DataFrame({"day": [pd.NaT, *pd.date_range("2020-01-01", periods=len(X) - 1)]}),
+        r"'day' \(datetime64.*TableVectorizer",
+    ),
+    "array of durations": (
+        lambda X: (1000 * X).astype("timedelta64[s]"),
+        r"0 \(timedelta64\[s\]\), 1 \(timedelta64",
+    ),
 }
 TEACHER_PROBA = {
     "NaN": (lambda P: np.where(P > 2, P, np.nan), "holds nan"),

@@ -244,3 +244,9 @@ def test_nan_probabilities_and_an_unfitted_frozen_classifier_are_errors():
         TemperatureScaledClassifier(frozen).fit([[np.nan, 1.0], [0.5, 0.5]], [0, 1])
     with pytest.raises(NotFittedError):
         TemperatureScaledClassifier(FrozenEstimator(LogisticRegression())).fit([[0.0], [1.0]], [0, 1])
+
+
+def test_labels_of_a_wrong_type_are_refused_with_what_to_pass():
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match=r"values of the type bool.*y\.astype\(bool\)"):
+        TemperatureScaledClassifier(GaussianNB()).fit(X, (y == 0).astype(object))

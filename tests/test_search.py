@@ -32,7 +32,7 @@ from sk_ils._net.inputs import is_dataset
 from sk_ils._search import candidates, stack
 from sk_ils._sklearn_compat import InvalidParameterError
 from sk_ils.metrics import CalibrationScorer
-from sk_ils.model_selection import default_param_grid
+from sk_ils.model_selection import CrossFittedClassifier, default_param_grid
 from sk_ils.smoothing import SmoothingRule
 
 # Which candidate of these grids is the best says nothing.
@@ -859,6 +859,19 @@ def test_groups_reach_splitter_and_hold_out(table, student):
     splits = GroupKFold(2).split(X, y, groups)
     for got, (train, _) in zip(seen, splits, strict=True):
         np.testing.assert_array_equal(got, groups[train])
+
+
+@pytest.mark.filterwarnings("ignore:The groups parameter is ignored")
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_splits_that_cut_groups_are_told_with_what_to_pass(table, student, ensemble):
+    X, y = table
+    search = SmoothingSearchCV(student(max_epochs=1), SMALL, cv=2, ensemble=ensemble, refit=ensemble)
+    with pytest.warns(UserWarning, match=r"both sides of a split.*cv=StratifiedGroupKFold\(2\)"):
+        search.fit(X, y, groups=np.arange(len(y)) // 4)
+    with pytest.warns(UserWarning, match="both sides of a split"):
+        CrossFittedClassifier(student(max_epochs=1), cv=2).fit(
+            X, y, groups=[f"{i // 4}" for i in range(len(y))]
+        )
 
 
 @pytest.mark.usefixtures("routing")

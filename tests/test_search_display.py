@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
@@ -361,6 +362,15 @@ def test_line_keywords_pass_through(svc_search):
 
 
 # Contract
+
+
+def test_a_pipeline_that_ends_with_a_search_is_shown_as_the_search(svc_search):
+    alone, last = (
+        SearchDisplay.from_search(search, "C") for search in (svc_search, Pipeline([("search", svc_search)]))
+    )
+    pd.testing.assert_frame_equal(last.frame(), alone.frame())
+    assert alone.edges
+    assert str(last.edges) == str(alone.edges)
 
 
 def test_a_search_that_is_not_fitted_is_refused():

@@ -3,6 +3,8 @@
 What a network is trained on is the subclasses' business.
 """
 
+from __future__ import annotations  # help() shows types by their names
+
 import copy
 import math
 import time

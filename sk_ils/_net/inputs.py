@@ -7,12 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from sk_ils._labels import check_not_missing, distinct, has_missing, positions, shown
+from sk_ils._labels import check_label_type, check_not_missing, distinct, has_missing, positions, shown
 from sk_ils._probabilities import as_floats, as_numpy, check_column_names, check_rows, pair_columns
 from sk_ils._sklearn_compat import check_sample_weight
 
@@ -44,6 +43,8 @@ def check_features(estimator: Any, X: Any, dtype: str | None, *, reset: bool) ->
     _refuse_what_is_no_table(X)
     check_column_names(X, "X")
     X = as_numpy(X)
+    if _holds_times(X):  # NumPy would make numbers of these, and a huge negative one of NaT
+        raise ValueError(_no_numbers(_columns_without_numbers(X)))
     try:
         array = validate_data(
             estimator,
@@ -57,11 +58,7 @@ def check_features(estimator: Any, X: Any, dtype: str | None, *, reset: bool) ->
     except (ValueError, TypeError) as error:
         if columns := _columns_without_numbers(X):
             kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(
-                f"X has columns that hold no numbers: {', '.join(columns[:10])}. Encode them in a Pipeline: "
-                "with skrub's TableVectorizer, or a ColumnTransformer of OneHotEncoder(sparse_output=False) "
-                f"or OrdinalEncoder. NumPy says: {error}"
-            ) from error
+            raise kind(f"{_no_numbers(columns)} NumPy says: {error}") from error
         _explain_missing(X, error)
         _explain_unreadable(X, error)
         raise
@@ -72,6 +69,22 @@ def check_features(estimator: Any, X: Any, dtype: str | None, *, reset: bool) ->
             f"Found array with 0 feature(s) (shape={array.shape}) while a minimum of 1 is required."
         )
     return to_tensor(array.astype(np.uint8) if array.dtype == np.bool_ else array)
+
+
+def _holds_times(X: Any) -> bool:
+    """Return whether X holds dates or durations only; beside numbers NumPy finds them itself."""
+    names = getattr(X, "columns", None)
+    if names is not None:
+        return len(names) > 0 and np.asarray(X[names[0]]).dtype.kind in "Mm"
+    return np.asarray(X[:1] if isinstance(X, list) else X).dtype.kind in "Mm"
+
+
+def _no_numbers(columns: list[str]) -> str:
+    return (
+        f"X has columns that hold no numbers: {', '.join(columns[:10])}. Encode them in a Pipeline: "
+        "with skrub's TableVectorizer, or a ColumnTransformer of OneHotEncoder(sparse_output=False) "
+        "or OrdinalEncoder."
+    )
 
 
 def _explain_missing(X: Any, error: Exception) -> None:
@@ -348,7 +361,7 @@ def check_labels(y: Any, n_rows: int) -> NDArray[Any]:
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise ValueError("Input y contains infinity; classifiers need class labels.")
     distinct(labels)  # mixed types get a clearer message here
-    check_classification_targets(labels)
+    check_label_type(labels, "y")
     return labels
 
 

@@ -1,5 +1,7 @@
 """The network: how it is built, what it is fed, and what it predicts."""
 
+from __future__ import annotations  # help() shows types by their names
+
 import copy
 import inspect
 import math

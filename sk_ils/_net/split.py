@@ -189,6 +189,7 @@ def hold_out(
     if split.valid is None and callable(train_split):
         return split
     cure = "a larger train_split, or train_split=None to say that this is meant"
+    cure = cure if groups is None else f"more groups, {cure}"
     if is_enough(_n_weighted(split.valid, weight), len(y_encoded), cure):
         return split
     return Split(np.arange(len(y_encoded)), None)

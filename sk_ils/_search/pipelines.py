@@ -13,7 +13,7 @@ from sk_ils._net.fit_data import HeldOut
 from sk_ils._net.inputs import is_dataset
 from sk_ils._samples import subset
 from sk_ils._sklearn_compat import has_callbacks, routing_enabled, safe_indexing
-from sk_ils.classifiers import InstanceSmoothedClassifier
+from sk_ils.classifiers import InstanceSmoothedClassifier, TeacherClassifier
 
 Parameters = dict[str, Any]
 # What fit takes beside X and y.
@@ -24,9 +24,12 @@ def classifier_of(estimator: Any) -> InstanceSmoothedClassifier:
     """Return the classifier that is searched: the estimator, or a Pipeline's last step."""
     last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) and estimator.steps else estimator
     if not isinstance(last, InstanceSmoothedClassifier):
+        cure = "For other estimators take GridSearchCV, and TemperatureScaledClassifier."
+        if isinstance(last, TeacherClassifier):
+            cure = "For hard labels take InstanceSmoothedClassifier(smoothing='none')."
         raise TypeError(
-            "SmoothingSearchCV searches the smoothing of an InstanceSmoothedClassifier, or of a Pipeline "
-            f"that ends with one; got {last!r}. For other estimators take GridSearchCV."
+            "SmoothingSearchCV and CrossFittedClassifier take an InstanceSmoothedClassifier, or a Pipeline "
+            f"that ends with one; got {last!r}. {cure}"
         )
     return last
 

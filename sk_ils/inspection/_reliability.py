@@ -1,5 +1,7 @@
 """Reliability diagrams: accuracy against confidence, frequency against probability."""
 
+from __future__ import annotations  # help() shows types by their names
+
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
@@ -313,7 +315,7 @@ class ReliabilityDisplay:
             return f"the worst {n_shown} of {self.n_classes} classes"
         return f"all {self.n_classes} classes, the worst first"
 
-    def frame(self) -> "pd.DataFrame":
+    def frame(self) -> pd.DataFrame:
         """Return the numbers behind the picture.
 
         Returns

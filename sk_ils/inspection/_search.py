@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import TYPE_CHECKING, Any, Self
 
+from sklearn.pipeline import Pipeline
+
 from sk_ils._sklearn_compat import validate_parameter_constraints
 from sk_ils.inspection._heat_map import value_label
 from sk_ils.inspection._search_cells import SearchCell, SearchResults, axis_values, make_cells
@@ -160,7 +162,7 @@ class SearchDisplay:
         Parameters
         ----------
         search : SmoothingSearchCV, GridSearchCV or another with `cv_results_`
-            Fitted.
+            Fitted; may be a pipeline that ends with one.
         x : str
             Searched parameter, such as ``"pipeline__smoothing__shift"``. The end of its name,
             ``"shift"`` or ``"smoothing__shift"``, may be used if no other searched parameter ends
@@ -202,6 +204,7 @@ class SearchDisplay:
         """
         options = {"where": where, "score_name": score_name, "negate_score": negate_score, "name": name}
         validate_parameter_constraints(_CONSTRAINTS, options, caller_name=cls.__name__)
+        search = search[-1] if isinstance(search, Pipeline) else search
         results = SearchResults.of(search, metric)
         x = results.parameter(x)
         y = None if y is None else results.parameter(y)

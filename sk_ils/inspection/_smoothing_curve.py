@@ -1,5 +1,7 @@
 """How much a rule smooths a label, and onto which classes."""
 
+from __future__ import annotations  # help() shows types by their names
+
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
@@ -100,10 +102,10 @@ class SmoothingCurveDisplay:
     >>> plt.show()
     """
 
-    line_: "Line2D | None"
-    im_: "AxesImage | None"
-    ax_: "Axes"
-    figure_: "Figure | SubFigure"
+    line_: Line2D | None
+    im_: AxesImage | None
+    ax_: Axes
+    figure_: Figure | SubFigure
 
     def __init__(
         self,
@@ -130,7 +132,7 @@ class SmoothingCurveDisplay:
         kind: Literal["auto", "curve", "targets"] = "auto",
         n_bins: int = 15,
         name: str | None = None,
-        ax: "Axes | None" = None,
+        ax: Axes | None = None,
         **kwargs: Any,
     ) -> Self:
         """Draw the curve of a fitted estimator's rule over its teacher's probabilities.
@@ -197,7 +199,7 @@ class SmoothingCurveDisplay:
         kind: Literal["auto", "curve", "targets"] = "auto",
         n_bins: int = 15,
         name: str | None = None,
-        ax: "Axes | None" = None,
+        ax: Axes | None = None,
         **kwargs: Any,
     ) -> Self:
         """Draw the curve of a rule over a teacher's probabilities.
@@ -245,7 +247,7 @@ class SmoothingCurveDisplay:
         display = cls(true_class_proba, smoothing, n_bins=n_bins, name=name, mean_targets=mean_targets)
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, ax: "Axes | None" = None, **kwargs: Any) -> Self:
+    def plot(self, ax: Axes | None = None, **kwargs: Any) -> Self:
         """Draw the curve or the map.
 
         Parameters
@@ -294,7 +296,7 @@ class SmoothingCurveDisplay:
         self.line_, self.ax_, self.figure_ = line, ax, ax.figure
         return self
 
-    def frame(self) -> "pd.DataFrame":
+    def frame(self) -> pd.DataFrame:
         """Return the numbers behind the picture.
 
         Returns

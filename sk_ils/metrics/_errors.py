@@ -1,5 +1,7 @@
 """The two calibration errors: of the confidence, and class by class."""
 
+from __future__ import annotations  # help() shows types by their names
+
 from typing import Any, Literal
 
 import numpy as np

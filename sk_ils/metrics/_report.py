@@ -1,5 +1,7 @@
 """The calibration report: each metric with its uncertainty, for one model or several."""
 
+from __future__ import annotations  # help() shows types by their names
+
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations

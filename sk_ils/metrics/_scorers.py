@@ -1,5 +1,7 @@
 """Scorers for the `scoring` argument of scikit-learn's searches and cross-validation."""
 
+from __future__ import annotations  # help() shows types by their names
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self

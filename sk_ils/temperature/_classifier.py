@@ -1,5 +1,7 @@
 """Temperature scaling of any classifier, in the manner of CalibratedClassifierCV."""
 
+from __future__ import annotations  # help() shows types by their names
+
 import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar, Self
@@ -11,10 +13,9 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch, column_or_1d, get_tags, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from sk_ils._labels import check_not_missing, distinct, positions, shown
+from sk_ils._labels import check_label_type, check_not_missing, distinct, positions, shown
 from sk_ils._probabilities import as_numbers, as_numpy
 from sk_ils._sklearn_compat import (
     DocLinkMixin,
@@ -142,7 +143,7 @@ class TemperatureScaledClassifier(DocLinkMixin, ClassifierMixin, MetaEstimatorMi
         X, y = indexable(X, y)
         labels = column_or_1d(as_numpy(y), warn=True)
         check_not_missing(labels, "y")
-        check_classification_targets(labels)
+        check_label_type(labels, "y")
         classes = self.estimator.classes_ if self._is_frozen() else distinct(labels)
         codes = positions(labels, classes, "y")
         weight = None if sample_weight is None else check_sample_weight(sample_weight, len(labels))

@@ -6,6 +6,8 @@ References
    ICML 2017, section 4.2.
 """
 
+from __future__ import annotations  # help() shows types by their names
+
 import math
 from collections.abc import Iterator
 from typing import Any
