@@ -529,6 +529,9 @@ def test_fit_params(net, table):
         net().fit(X, y, epochs=3)
     with pytest.raises(TypeError, match="unexpected argument 'mask': skorch passes such values on"):
         net().fit(X, y, mask=weight)
+    for name in ("eval_set", "validation_data"):
+        with pytest.raises(TypeError, match=rf"'{name}': set train_split=predefined_split\(dataset\)"):
+            net().fit(X, y, **{name: (X, y)})
     clf = net().fit(X, y)
     with pytest.raises(TypeError, match=r"partial_fit.. got an unexpected argument 'mask'"):
         clf.partial_fit(X, y, mask=weight)

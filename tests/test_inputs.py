@@ -870,6 +870,8 @@ def test_classes_that_are_no_list_of_labels_are_refused(teacher, table, classes)
         ({"seed": 3}, "'seed'; here that is random_state"),
         ({"num_workers": 2}, "'num_workers'; here that is iterator_train__num_workers"),
         ({"gradient_clip_val": 1.0}, r"here that is callbacks=\[GradientNormClipping\(1.0\)\]"),
+        ({"ensemble": True}, r"here that is SmoothingSearchCV\(classifier, ensemble=True\)"),
+        ({"n_jobs": 2}, "here that is n_jobs of SmoothingSearchCV and CrossFittedClassifier"),
         ({"scheduler": "cosine"}, r"here that is callbacks=\[LRScheduler\(\.\.\.\)\]"),
         ({"optimizer": "adam"}, r"a class, got the name 'adam': pass torch\.optim\.Adam\.$"),
         ({"optimizer": "qwertz"}, "one of torch.optim, such as torch.optim.Adam"),

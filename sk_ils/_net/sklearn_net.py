@@ -412,6 +412,7 @@ def _parameters_of(mro: tuple[type, ...]) -> tuple[str, ...]:
 _ELSEWHERE = {
     "alpha": "optimizer__weight_decay",
     "early_stopping": "patience=20, or patience=None for none",
+    "ensemble": "SmoothingSearchCV(classifier, ensemble=True)",
     "epochs": "max_epochs",
     "gradient_clip_val": "callbacks=[GradientNormClipping(1.0)], of skorch",
     "hidden_layer_sizes": "module__hidden_sizes",
@@ -422,6 +423,7 @@ _ELSEWHERE = {
     "max_grad_norm": "callbacks=[GradientNormClipping(1.0)], of skorch",
     "max_iter": "max_epochs",
     "n_iter_no_change": "patience",
+    "n_jobs": "n_jobs of SmoothingSearchCV and CrossFittedClassifier; a network takes torch's threads",
     "num_workers": "iterator_train__num_workers, and iterator_valid__num_workers",
     "scheduler": "callbacks=[LRScheduler(...)], of skorch",
     "seed": "random_state",
@@ -510,4 +512,6 @@ def refuse_fit_params(method: str, fit_params: dict[str, Any]) -> None:
         )
         if name == "epochs":
             way = "set max_epochs, or go on with partial_fit(..., epochs=...)."
+        elif name in ("eval_set", "validation_data"):
+            way = "set train_split=predefined_split(dataset), of skorch.helper, with a Dataset of these rows."
         raise TypeError(f"{method}() got an unexpected argument {name!r}: {way}")
