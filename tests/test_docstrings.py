@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import pkgutil
+import re
+from pathlib import Path
 
 import pytest
 from numpydoc.docscrape import FunctionDoc, get_doc_object
@@ -136,3 +138,35 @@ def test_help_shows_types_by_their_names(name):
     obj = pkgutil.resolve_name(path)
     if callable(obj) and not (inspect.isclass(obj) and issubclass(obj, Exception)):
         assert "_nested_sequence" not in str(inspect.signature(obj))
+
+
+def public_names():
+    """Return the paths under which users import, one for each object, with its value."""
+    modules = [f"sk_ils.{module.name}" for module in pkgutil.iter_modules(sk_ils.__path__)]
+    modules = ["sk_ils", *(name for name in modules if "._" not in name)]
+    found = {}
+    for module in map(importlib.import_module, modules):
+        for name in module.__all__:
+            if not name.startswith("__"):
+                found.setdefault(
+                    id(getattr(module, name)), (f"{module.__name__}.{name}", getattr(module, name))
+                )
+    return dict(found.values())
+
+
+@pytest.mark.parametrize("path", sorted(public_names()))
+def test_every_public_object_has_an_example(path):
+    obj = public_names()[path]
+    documented = obj if inspect.isclass(obj) or inspect.isfunction(obj) else type(obj)
+    assert ">>>" in (documented.__doc__ or "")
+
+
+def test_the_api_reference_lists_every_public_object():
+    page = (Path(__file__).parents[1] / "docs" / "api" / "index.rst").read_text(encoding="utf-8")
+    listed, module = set(), ""
+    for line in page.splitlines():
+        if line.startswith(".. currentmodule::"):
+            module = line.split()[-1]
+        elif re.fullmatch(r"   [\w.]+", line):
+            listed.add(f"{module}.{line.strip()}")
+    assert listed == set(public_names())

@@ -30,7 +30,24 @@ Scorer = Callable[..., float]
 
 
 class _ProbabilityScorer(ResponseScorer):
-    """scikit-learn's scorer for a function of the probabilities, with the estimator's classes."""
+    """scikit-learn's scorer for a calibration error of the probabilities, with its sign flipped.
+
+    It is passed as `scoring`. It knows the estimator's classes, so that a class may be absent from
+    the rows that are scored. Fit no model by a calibration error alone: log loss and Brier score
+    are proper scores.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sk_ils.metrics import neg_expected_calibration_error_scorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = LogisticRegression(max_iter=1000)
+    >>> scores = cross_val_score(clf, X, y, scoring=neg_expected_calibration_error_scorer)
+    >>> scores.shape, bool((scores <= 0).all())
+    ((5,), True)
+    """
 
     def __init__(self, score_func: Callable[..., Any], sign: int, **kwargs: Any) -> None:
         super().__init__(score_func, sign, kwargs, "predict_proba")
