@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -100,9 +101,15 @@ def skip_inner_steps(app, what, name, obj, skip, options):
     return True if name in HIDDEN else None
 
 
+def link_pages(app, what, name, obj, options, lines):
+    """Make a link of each page that a docstring names by its file, as ``help()`` shows it."""
+    lines[:] = [re.sub(r"``docs/([\w/]+)\.md``", r":doc:`/\1`", line) for line in lines]
+
+
 def setup(app):
-    """Connect the filter."""
+    """Connect what is changed of docstrings."""
     app.connect("autodoc-skip-member", skip_inner_steps)
+    app.connect("autodoc-process-docstring", link_pages)
 
 
 warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
@@ -130,6 +137,7 @@ html_title = "sk-ils"
 html_static_path = ["_static"]
 html_css_files = ["sk_ils.css"]
 html_show_sourcelink = False
+html_sidebars = {"index": [], "metrics": [], "faq": []}  # pages without sisters
 html_theme_options = {
     "icon_links": [{"name": "GitHub", "url": SOURCE, "icon": "fa-brands fa-github"}],
     "logo": {"text": "sk-ils"},
