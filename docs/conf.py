@@ -37,7 +37,6 @@ exclude_patterns = ["_build", "figures", "sg_execution_times.rst", "auto_example
 templates_path = ["_templates"]
 default_role = "literal"
 toc_object_entries_show_parents = "hide"
-nitpicky = False
 
 myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
 myst_heading_anchors = 3
@@ -50,7 +49,6 @@ autodoc_default_options = {
     "exclude-members": "get_metadata_routing,set_fit_request,set_partial_fit_request,set_score_request",
 }
 numpydoc_show_class_members = False
-numpydoc_xref_param_type = False
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
@@ -117,19 +115,12 @@ warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    "filename_pattern": r"/plot_",
-    "ignore_pattern": r"demo_digits\.py|__init__\.py",
+    "ignore_pattern": r"demo_digits\.py",
     "within_subsection_order": "gallery_order.GalleryOrder",
-    "doc_module": ("sk_ils",),
-    "backreferences_dir": "generated/backreferences",
-    "show_memory": False,
     "min_reported_time": 1000,
     "abort_on_example_error": True,
-    "matplotlib_animations": False,
-    "plot_gallery": "True",
     "parallel": 2,
     "capture_repr": (),
-    "download_all_examples": False,
 }
 
 html_theme = "pydata_sphinx_theme"

@@ -115,6 +115,14 @@ def test_the_picture_links_to_a_page_of_the_api_reference(estimator, page):
     assert getattr(importlib.import_module(module), name) is type(estimator)
 
 
+def test_the_picture_of_a_private_subclass_links_to_the_page_of_its_public_base():
+    class _Private(TeacherClassifier):
+        pass
+
+    _Private.__module__ = TeacherClassifier.__module__
+    assert "api/generated/sk_ils.TeacherClassifier.html" in estimator_html_repr(_Private())
+
+
 def test_the_picture_of_a_users_own_class_links_to_no_page_of_ours():
     class Mine(TeacherClassifier):
         pass

@@ -48,16 +48,8 @@ _FROM_SKORCH = {
 _INTERNAL = {
     *("classes_inferred_", "criterion_", "cuda_dependent_attributes_", "history_", "init_context_"),
     *("initialized_", "prefixes_", "virtual_params_"),
-    *(
-        "adapt_module",
-        "batch_targets",
-        "check_parameters",
-        "draw_seed",
-        "fit_session",
-        "fit_teacher",
-        "load_result",
-    ),
-    *("network_name", "place_samples", "prepare_fit"),
+    *("adapt_module", "batch_targets", "check_parameters", "draw_seed", "fit_session", "fit_teacher"),
+    *("load_result", "network_name", "place_samples", "prepare_fit"),
     *("run_training", "set_targets", "step_threads", "training"),
 }
 _HIDDEN = {name for name in dir(NeuralNetClassifier) if not name.startswith("_")} - _FROM_SKORCH
